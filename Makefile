@@ -1,0 +1,40 @@
+# Every module of the repository: the library, and the nested ones that hold what it must not depend on.
+MODULES := $(patsubst %/go.mod,%,$(wildcard ./go.mod ./examples/go.mod ./internal/*/go.mod))
+STATICCHECK := honnef.co/go/tools/cmd/staticcheck@v0.8.2
+
+# each runs a command in every module; a failure in one fails the whole.
+each = @set -e; for dir in $(MODULES); do echo "--- $$dir"; ( cd "$$dir" && $(1) ); done
+
+.DEFAULT_GOAL := help
+.PHONY: help demo test test-kafka bench long lint fmt need-java
+
+help: ## list the targets
+	@awk -F ':.*## ' '/^[a-z-]+:.*## / { printf "  %-12s %s\n", $$1, $$2 }' $(MAKEFILE_LIST)
+
+demo: ## produce and consume a small stream on an embedded broker (KAFKA_BOOTSTRAP=host:port TOPIC=t: read a real one)
+	@cd examples && go run ./demo
+
+test: ## all tests that need nothing but Go, with the race detector
+	$(call each,go test -race -shuffle=on -timeout 10m ./...)
+
+test-kafka: need-java ## the tests on real brokers (KAFKA_VERSION=3.9.1: that release; KAFKA_BOOTSTRAP=host:port: that cluster)
+	cd internal/kafkatest && go test -race -tags kafka -skip '/kfake' -p 1 -timeout 20m ./...
+
+bench: ## compare speed with other clients: a minute
+	cd internal/bench && go run ./cmd/bench -topics first-look -rounds 3
+
+long: need-java ## soak and chaos tests on real brokers: many minutes
+	cd internal/kafkatest && go test -tags 'kafka long' -run '^TestLong' -p 1 -timeout 60m -v ./...
+
+lint: ## gofmt, go vet and staticcheck on every module
+	@unformatted=$$(gofmt -l $(MODULES)); if [ -n "$$unformatted" ]; then echo "not gofmt-ed:"; echo "$$unformatted"; exit 1; fi
+	$(call each,go vet ./... && go run $(STATICCHECK) ./...)
+	cd internal/kafkatest && go vet -tags 'kafka long' ./... && go run $(STATICCHECK) -tags 'kafka long' ./...
+
+fmt: ## format everything
+	gofmt -w .
+
+need-java:
+	@[ -n "$$KAFKA_BOOTSTRAP" ] || { command -v java && command -v mvn; } >/dev/null || { \
+		echo "real Kafka brokers need java (17 or newer) and mvn: install them (Debian: apt-get install openjdk-17-jdk-headless maven)," \
+			"or name a cluster in KAFKA_BOOTSTRAP" >&2; exit 1; }

@@ -1,0 +1,181 @@
+package kafka
+
+// A recordSet is the memory of one partition's part of a fetch response. It is given back when the last segment of it
+// is done.
+type recordSet struct {
+	bytes int64 // charged
+	users int   // segments
+}
+
+func (rs *recordSet) leave(b *budget) {
+	rs.users--
+	if rs.users == 0 {
+		b.releaseRaw(rs.bytes)
+		rs.bytes = 0
+	}
+}
+
+// A segment is a run of batches of one record set: the unit of decoding. Segments of a partition are in the log's
+// order; each gives chunks of messages, in order too. Guarded by subscription.mu but for decoder, which belongs to the
+// worker that has the segment.
+type segment struct {
+	p       *partition
+	set     *recordSet // nil once it is not needed
+	data    []byte     // whole batches
+	next    int64      // the position behind it
+	size    int        // bytes it counts for in its partition's share
+	records int        // as the batch headers have it; a hint
+	batches int
+
+	chunks  []*chunk
+	parsed  bool // all chunks have been made
+	busy    bool // a worker has it
+	starved bool // it waits for room
+	err     error
+
+	decoder    decoder
+	aliased    bool // messages point into data: it was not compressed
+	hasReserve bool
+	inflated   charge // for decompressed memory that no chunk carries the charge of
+	frees      int64  // budget.freed when a worker took it
+	first      bool   // nothing of its partition came before it when a worker took it: it may have the reserve
+}
+
+// A chunk is a slab of messages made from a segment.
+type chunk struct {
+	msgs   []Message
+	ptrs   []*Message // made when GetMany first takes from the chunk
+	taken  int
+	charge charge
+}
+
+// ahead counts what the segment has ready.
+func (s *segment) ahead() int {
+	n := 0
+	for _, c := range s.chunks {
+		n += len(c.msgs) - c.taken
+	}
+	return n
+}
+
+// A buffer is what one partition has fetched and not yet handed out: segments in the log's order.
+type buffer struct {
+	segments []*segment
+	bytes    int // sum of the segments' sizes
+}
+
+// ready says whether the next thing in the buffer is a message.
+func (b *buffer) ready() bool {
+	return len(b.segments) > 0 && len(b.segments[0].chunks) > 0
+}
+
+// failed gives the error that is next in the buffer, if there is one.
+func (b *buffer) failed() error {
+	if len(b.segments) > 0 && len(b.segments[0].chunks) == 0 && b.segments[0].parsed {
+		return b.segments[0].err
+	}
+	return nil
+}
+
+// broken says that the buffer ends with an error: nothing behind it is of use.
+func (b *buffer) broken() bool {
+	return len(b.segments) > 0 && b.segments[len(b.segments)-1].err != nil
+}
+
+func (b *buffer) push(s *segment) {
+	b.segments = append(b.segments, s)
+	b.bytes += s.size
+}
+
+// popFinished drops what is used up from the front and gives the position behind it, or position where there is
+// nothing of that kind.
+func (b *buffer) popFinished(position int64, bud *budget) int64 {
+	for len(b.segments) > 0 {
+		s := b.segments[0]
+		s.skipBelow(position, bud)
+		if !s.parsed || s.busy || len(s.chunks) > 0 {
+			break
+		}
+		if s.err != nil {
+			s.release(bud) // it stays, but needs no memory for it
+			break
+		}
+		position = max(position, s.next)
+		b.drop(0, bud)
+	}
+	return position
+}
+
+// skipBelow drops messages below position: a log that is broken, or a broker that is, may have offsets twice.
+func (s *segment) skipBelow(position int64, bud *budget) {
+	for len(s.chunks) > 0 {
+		c := s.chunks[0]
+		for c.taken < len(c.msgs) && c.msgs[c.taken].Offset < position {
+			c.taken++
+		}
+		if c.taken < len(c.msgs) {
+			return
+		}
+		s.dropChunk(bud)
+	}
+}
+
+// dropChunk drops the first chunk.
+func (s *segment) dropChunk(bud *budget) {
+	bud.releaseDecoded(&s.chunks[0].charge)
+	copy(s.chunks, s.chunks[1:])
+	s.chunks[len(s.chunks)-1] = nil
+	s.chunks = s.chunks[:len(s.chunks)-1]
+}
+
+// drop removes the segment at i and gives back its memory. A worker that has it gives back its own part when it finds
+// out.
+func (b *buffer) drop(i int, bud *budget) {
+	s := b.segments[i]
+	copy(b.segments[i:], b.segments[i+1:])
+	b.segments[len(b.segments)-1] = nil
+	b.segments = b.segments[:len(b.segments)-1]
+	b.bytes -= s.size
+	s.p = nil
+	if !s.busy {
+		s.free(bud)
+	}
+}
+
+// dropFrom removes the segments from i on.
+func (b *buffer) dropFrom(i int, bud *budget) {
+	for len(b.segments) > i {
+		b.drop(len(b.segments)-1, bud)
+	}
+}
+
+// free gives back all memory that the segment is charged for.
+func (s *segment) free(bud *budget) {
+	for _, c := range s.chunks {
+		bud.releaseDecoded(&c.charge)
+	}
+	s.chunks = nil
+	s.release(bud)
+}
+
+// release gives back what the segment is charged for beside its chunks: when it is used up.
+func (s *segment) release(bud *budget) {
+	bud.releaseDecoded(&s.inflated)
+	if c := s.decoder.chunk; c != nil {
+		bud.releaseDecoded(&c.charge)
+	}
+	if s.hasReserve {
+		s.hasReserve = false
+		bud.leaveReserve()
+	}
+	s.leaveSet(bud)
+	s.decoder = decoder{}
+}
+
+// leaveSet gives up the segment's part in its record set.
+func (s *segment) leaveSet(bud *budget) {
+	if s.set != nil {
+		s.set.leave(bud)
+		s.set, s.data = nil, nil
+	}
+}

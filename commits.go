@@ -1,0 +1,331 @@
+package kafka
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"maps"
+	"time"
+
+	"github.com/seed-7379b4e8/kafka/internal/broker"
+	"github.com/seed-7379b4e8/kafka/internal/cluster"
+	"github.com/seed-7379b4e8/kafka/protocol"
+)
+
+// A memberIdentity is as whom offsets are committed; the zero value's generation is not valid: see notMember.
+type memberIdentity struct {
+	generation int32
+	member     string
+	instance   string
+}
+
+// notMember is who commits without group membership: for partitions assigned by hand.
+var notMember = memberIdentity{generation: -1}
+
+// A commitAction says what is done about a partition's error code in OffsetCommit.
+type commitAction int8
+
+const (
+	commitReport      commitAction = iota // the caller is told
+	commitRetry                           // sent again
+	commitCoordinator                     // sent again, to the coordinator that is found then
+	commitMembership                      // the group has moved past this member: CommitFailedError
+)
+
+var commitActions = map[protocol.ErrorCode]commitAction{
+	protocol.CoordinatorLoadInProgress:    commitRetry,
+	protocol.UnknownTopicOrPartition:      commitRetry,
+	protocol.UnknownTopicID:               commitRetry,
+	protocol.CoordinatorNotAvailable:      commitCoordinator,
+	protocol.NotCoordinator:               commitCoordinator,
+	protocol.RequestTimedOut:              commitCoordinator,
+	protocol.OffsetMetadataTooLarge:       commitReport,
+	protocol.InvalidCommitOffsetSize:      commitReport,
+	protocol.TopicAuthorizationFailed:     commitReport,
+	protocol.GroupAuthorizationFailed:     commitReport,
+	protocol.InvalidGroupID:               commitReport,
+	protocol.IllegalGeneration:            commitMembership,
+	protocol.UnknownMemberID:              commitMembership,
+	protocol.FencedInstanceID:             commitMembership,
+	protocol.RebalanceInProgress:          commitMembership,
+	protocol.StaleMemberEpoch:             commitMembership,
+	protocol.GroupIDNotFound:              commitMembership,
+	protocol.UnknownServerError:           commitRetry,
+	protocol.NotEnoughReplicas:            commitRetry,
+	protocol.NotLeaderOrFollower:          commitCoordinator,
+	protocol.InvalidRequest:               commitReport,
+	protocol.UnsupportedVersion:           commitReport,
+	protocol.ClusterAuthorizationFailed:   commitReport,
+	protocol.OffsetOutOfRange:             commitReport,
+	protocol.NotEnoughReplicasAfterAppend: commitRetry,
+}
+
+func actionForCommit(code protocol.ErrorCode) commitAction {
+	if a, ok := commitActions[code]; ok {
+		return a
+	}
+	if code.Retriable() {
+		return commitRetry
+	}
+	return commitReport
+}
+
+// commitReason says in words why the group does not take a commit from this member.
+func commitReason(code protocol.ErrorCode) string {
+	switch code {
+	case protocol.IllegalGeneration:
+		return "the group has rebalanced since, and its partitions may belong to another member"
+	case protocol.UnknownMemberID:
+		return "the group does not know this member: it was removed, or, where partitions are assigned by hand, the group has members of its own"
+	case protocol.FencedInstanceID:
+		return "another consumer has joined with the same group instance id"
+	case protocol.RebalanceInProgress:
+		return "the group is rebalancing, and the commit came too late for it"
+	case protocol.GroupIDNotFound:
+		return "the group does not exist any more"
+	}
+	return "the group has moved past this member"
+}
+
+// A commitRun is one commit on its way: what is still to be acknowledged, and what went wrong.
+type commitRun struct {
+	c       *Consumer
+	byHand  bool // the application asked, and waits
+	pending map[TopicPartition]OffsetAndMetadata
+	failed  []error
+	last    error
+	who     memberIdentity // as whom the last request was sent
+	attempt int
+
+	// What was owned when the commit was asked for, and since which generation.
+	owned      map[TopicPartition]*partition
+	generation int32
+}
+
+// An identityFunc waits until offsets can be committed, and says as whom.
+type identityFunc func(ctx context.Context) (memberIdentity, error)
+
+// commit sends offsets and waits until the group's coordinator has them all, or has refused them, or ctx ends. Commits go
+// one after the other, in the order they were asked for. byHand says that the application asked.
+func (c *Consumer) commit(ctx context.Context, call string, offsets map[TopicPartition]OffsetAndMetadata, who identityFunc, byHand bool) error {
+	r := c.newCommitRun(offsets, byHand)
+	select {
+	case c.commitTurn <- struct{}{}:
+	case <-ctx.Done():
+		return timedOut(call, ctx, errors.New("an earlier commit has not ended"))
+	}
+	defer func() { <-c.commitTurn }()
+	backoff := c.cfg.backoff()
+	for attempt := 1; len(r.pending) > 0; attempt++ {
+		if attempt > 1 && !sleep(ctx, backoff.After(attempt-1)) {
+			return errors.Join(append(r.failed, timedOut(call, ctx, r.last))...)
+		}
+		id, err := who(ctx)
+		if err != nil {
+			return errors.Join(append(r.failed, timedOut(call, ctx, errors.Join(r.last, errors.New("the group is rebalancing"))))...)
+		}
+		if r.dropLost(id); len(r.pending) == 0 {
+			break
+		}
+		before := maps.Clone(r.pending)
+		r.attempt = attempt
+		if err := r.round(ctx, id); err != nil {
+			return errors.Join(append(r.failed, err)...)
+		}
+		c.acknowledged(before, r, byHand)
+	}
+	return errors.Join(r.failed...)
+}
+
+// newCommitRun notes what is owned now: the commit is of that.
+func (c *Consumer) newCommitRun(offsets map[TopicPartition]OffsetAndMetadata, byHand bool) *commitRun {
+	r := &commitRun{c: c, byHand: byHand, pending: maps.Clone(offsets), generation: -1, owned: make(map[TopicPartition]*partition, len(offsets))}
+	c.sub.mu.Lock()
+	for tp := range offsets {
+		r.owned[tp] = c.sub.partitions[tp]
+	}
+	c.sub.mu.Unlock()
+	if c.group != nil {
+		r.generation = c.group.identity().generation
+	}
+	return r
+}
+
+// dropLost takes out what this member has lost in a rebalance since the commit was asked for. A partition that was given
+// up and came straight back, with the next generation, nobody else can have had.
+func (r *commitRun) dropLost(now memberIdentity) {
+	c := r.c
+	c.sub.mu.Lock()
+	defer c.sub.mu.Unlock()
+	for tp := range r.pending {
+		_, had := c.sub.had[tp]
+		p, before := c.sub.partitions[tp], r.owned[tp]
+		lost := had && p == nil
+		if p != nil && before != nil && p != before && now.generation >= 0 {
+			lost = r.generation < 0 || now.generation > r.generation+1
+		}
+		if lost {
+			delete(r.pending, tp)
+			r.failed = append(r.failed, c.lostError(tp))
+		}
+	}
+}
+
+// lostError is for a commit of a partition that this member had, and lost to the group.
+func (c *Consumer) lostError(tp TopicPartition) error {
+	return &CommitFailedError{GroupID: c.cfg.groupID, Reason: "partition " + tp.String() + " was given to another member, or may have been"}
+}
+
+// acknowledged notes what has been committed: of before, what is neither pending nor failed.
+func (c *Consumer) acknowledged(before map[TopicPartition]OffsetAndMetadata, r *commitRun, byHand bool) {
+	now := time.Now()
+	c.sub.mu.Lock()
+	defer c.sub.mu.Unlock()
+	for tp, o := range before {
+		p := c.sub.partitions[tp]
+		if _, waits := r.pending[tp]; waits || p == nil || r.refused(tp) {
+			continue
+		}
+		p.committed, p.committedAt = o.Offset, now
+		if byHand {
+			c.sub.committedByHand(p, o.Offset, o.LeaderEpoch)
+		}
+	}
+}
+
+func (r *commitRun) refused(tp TopicPartition) bool {
+	for _, err := range r.failed {
+		var b *BrokerError
+		if errors.As(err, &b) && b.TopicPartition == tp {
+			return true
+		}
+		var a *AuthorizationError
+		if errors.As(err, &a) && a.Resource == "topic" && a.Name == tp.Topic {
+			return true
+		}
+	}
+	return false
+}
+
+// round sends once what is pending. An error ends the commit.
+func (r *commitRun) round(ctx context.Context, who memberIdentity) error {
+	c := r.c
+	r.who = who
+	group := c.cfg.groupID
+	node, err := c.cluster.Coordinator(ctx, group)
+	if err != nil {
+		return r.transport(ctx, err)
+	}
+	req, capped := r.request(who)
+	resp, version, err := c.cluster.Do(ctx, node, cluster.KindGeneral, req, broker.CallOptions{Timeout: c.patience(r.attempt), MaxVersion: capped})
+	if err != nil {
+		c.coordinatorFailed(ctx, node, err)
+		return r.transport(ctx, err)
+	}
+	names := c.cluster.Metadata()
+	for _, t := range resp.(*protocol.OffsetCommitResponse).Topics {
+		name := t.Name
+		if version >= firstVersionByID {
+			if known := names.ByID[t.TopicID]; known != nil {
+				name = known.Name
+			}
+		}
+		for _, p := range t.Partitions {
+			tp := TopicPartition{Topic: name, Partition: p.PartitionIndex}
+			if err := r.answer(node, tp, p.ErrorCode); err != nil {
+				return err
+			}
+		}
+	}
+	return nil
+}
+
+// firstVersionByID is where OffsetCommit and OffsetFetch turn from topic names to ids (KIP-848).
+const firstVersionByID = 10
+
+// transport is for a request that brought no answer: it goes on unless that is hopeless.
+func (r *commitRun) transport(ctx context.Context, err error) error {
+	if ctx.Err() != nil {
+		return timedOut("commit", ctx, errors.Join(r.last, err))
+	}
+	if code, ok := errors.AsType[protocol.ErrorCode](err); ok && code == protocol.GroupAuthorizationFailed {
+		return &AuthorizationError{Resource: "group", Name: r.c.cfg.groupID, Err: code}
+	}
+	if !cluster.IsRetriable(err) {
+		return r.c.publicError("commit", err)
+	}
+	r.last = err
+	return nil
+}
+
+// request builds the request; by topic ids where all of them are known, else capped to the versions that go by name.
+func (r *commitRun) request(who memberIdentity) (req *protocol.OffsetCommitRequest, maxVersion int16) {
+	req = protocol.NewOffsetCommitRequest()
+	req.GroupID = r.c.cfg.groupID
+	req.GenerationIDOrMemberEpoch, req.MemberID = who.generation, who.member
+	if who.instance != "" {
+		req.GroupInstanceID = &who.instance
+	}
+	meta := r.c.cluster.Metadata()
+	at := make(map[string]int)
+	for tp, o := range r.pending {
+		i, ok := at[tp.Topic]
+		if !ok {
+			i = len(req.Topics)
+			at[tp.Topic] = i
+			t := protocol.OffsetCommitRequestTopic{Name: tp.Topic}
+			if known := meta.Topics[tp.Topic]; known != nil {
+				t.TopicID = known.ID
+			}
+			if t.TopicID == (protocol.UUID{}) {
+				maxVersion = firstVersionByID - 1
+			}
+			req.Topics = append(req.Topics, t)
+		}
+		text, epoch := o.Metadata, o.LeaderEpoch
+		if epoch < 0 {
+			epoch = -1
+		}
+		req.Topics[i].Partitions = append(req.Topics[i].Partitions, protocol.OffsetCommitRequestPartition{
+			PartitionIndex: tp.Partition, CommittedOffset: o.Offset, CommittedLeaderEpoch: epoch, CommittedMetadata: &text,
+		})
+	}
+	return req, maxVersion
+}
+
+// answer takes in one partition's error code. An error ends the commit.
+func (r *commitRun) answer(node int32, tp TopicPartition, code protocol.ErrorCode) error {
+	if _, ok := r.pending[tp]; !ok {
+		return nil // never asked for
+	}
+	if code == protocol.None {
+		delete(r.pending, tp)
+		return nil
+	}
+	err := brokerError("OffsetCommit", fmt.Sprint(node), tp, code)
+	action := actionForCommit(code)
+	if unknown := code == protocol.UnknownTopicOrPartition || code == protocol.UnknownTopicID; unknown && !r.byHand {
+		action = commitReport // the topic may be gone for good: nobody else's offsets wait for it, nor does Stop
+	}
+	switch action {
+	case commitRetry:
+		r.last = err
+	case commitCoordinator:
+		r.last = err
+		r.c.cluster.ForgetCoordinator(r.c.cfg.groupID, node)
+	case commitMembership:
+		if r.c.group != nil && r.c.group.commitRefused(r.who, code) {
+			r.last = err
+			return nil // sent again when the rebalance is over, what is still owned
+		}
+		return &CommitFailedError{GroupID: r.c.cfg.groupID, Reason: commitReason(code), Err: code}
+	default:
+		if a, ok := errors.AsType[*AuthorizationError](err); ok && a.Resource == "group" {
+			a.Name = r.c.cfg.groupID
+			return a
+		}
+		r.failed = append(r.failed, err)
+		delete(r.pending, tp)
+	}
+	return nil
+}

@@ -1,0 +1,251 @@
+package kafka
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"log/slog"
+	"math"
+	"net"
+	"regexp"
+	"strconv"
+	"strings"
+	"time"
+
+	"github.com/seed-7379b4e8/kafka/internal/cluster"
+)
+
+// warnHandler lets WARN and above through to the program's default logger, whichever that is at the time of the call.
+type warnHandler struct {
+	wrap func(slog.Handler) slog.Handler
+}
+
+func (h warnHandler) target() slog.Handler {
+	if h.wrap == nil {
+		return slog.Default().Handler()
+	}
+	return h.wrap(slog.Default().Handler())
+}
+
+func (h warnHandler) Enabled(ctx context.Context, l slog.Level) bool {
+	return l >= slog.LevelWarn && h.target().Enabled(ctx, l)
+}
+
+func (h warnHandler) Handle(ctx context.Context, r slog.Record) error {
+	return h.target().Handle(ctx, r)
+}
+
+func (h warnHandler) WithAttrs(attrs []slog.Attr) slog.Handler {
+	return h.then(func(t slog.Handler) slog.Handler { return t.WithAttrs(attrs) })
+}
+
+func (h warnHandler) WithGroup(name string) slog.Handler {
+	return h.then(func(t slog.Handler) slog.Handler { return t.WithGroup(name) })
+}
+
+func (h warnHandler) then(next func(slog.Handler) slog.Handler) slog.Handler {
+	before := h.wrap
+	return warnHandler{wrap: func(t slog.Handler) slog.Handler {
+		if before != nil {
+			t = before(t)
+		}
+		return next(t)
+	}}
+}
+
+func defaultLogger() *slog.Logger { return slog.New(warnHandler{}) }
+
+// problems collects what is wrong with a config, so that all of it is told at once.
+type problems []error
+
+func (p *problems) add(option string, value any, reason string) {
+	*p = append(*p, &ConfigError{Option: option, Value: value, Reason: reason})
+}
+
+func (p *problems) inRange(option string, value, low, high int) {
+	if value < low || value > high {
+		p.add(option, value, fmt.Sprintf("must be from %d to %d", low, high))
+	}
+}
+
+func (p *problems) durationInRange(option string, value, low, high time.Duration) {
+	if value < low || value > high {
+		p.add(option, value, fmt.Sprintf("must be from %v to %v", low, high))
+	}
+}
+
+// validate reports everything that is wrong with the options, joined, as *ConfigError values.
+func (c *config) validate() error {
+	var p problems
+	c.validateNames(&p)
+	c.validateSizes(&p)
+	c.validateTimes(&p)
+	c.validateGroup(&p)
+	return errors.Join(p...)
+}
+
+func (c *config) validateNames(p *problems) {
+	if len(c.bootstrap) == 0 {
+		p.add("WithBootstrapServers", c.bootstrap, "needs at least one address")
+	}
+	for i, addr := range c.bootstrap {
+		full, err := normalizeAddr(addr)
+		if err != nil {
+			p.add("WithBootstrapServers", addr, err.Error())
+			continue
+		}
+		c.bootstrap[i] = full
+	}
+	if c.clientID == "" || len(c.clientID) > math.MaxInt16 {
+		p.add("WithClientID", c.clientID, "must have 1 to 32767 bytes")
+	}
+	if c.patternSet {
+		if _, err := compilePattern(c.pattern); err != nil {
+			p.add("WithPattern", c.pattern, err.Error())
+		}
+		if c.topicsSet {
+			p.add("WithPattern", c.pattern, "excludes WithTopics: subscribe to topics or to a pattern")
+		}
+	}
+	if c.listener != nil && !c.patternSet && !c.topicsSet {
+		p.add("WithRebalanceListener", c.listener, "is for WithTopics and WithPattern; give Subscribe its own with WithListener")
+	}
+	if c.groupSet && (c.groupID == "" || len(c.groupID) > math.MaxInt16) {
+		p.add("WithGroupID", c.groupID, "must have 1 to 32767 bytes")
+	}
+	if c.topicsSet {
+		if err := validateTopics(c.topics); err != nil {
+			p.add("WithTopics", c.topics, err.Error())
+		}
+	}
+	if !c.reset.valid() {
+		p.add("WithAutoOffsetReset", c.reset, "must be ResetLatest, ResetEarliest, ResetNone or ResetByDuration of more than 0")
+	}
+	if c.isolation != ReadUncommitted && c.isolation != ReadCommitted {
+		p.add("WithIsolationLevel", int(c.isolation), "must be ReadUncommitted or ReadCommitted")
+	}
+}
+
+func (c *config) validateSizes(p *problems) {
+	p.inRange("WithFetchMinBytes", c.fetchMinBytes, 1, math.MaxInt32)
+	p.inRange("WithFetchMaxBytes", c.fetchMaxBytes, 1, math.MaxInt32)
+	p.inRange("WithMaxPartitionFetchBytes", c.maxPartitionBytes, 1, math.MaxInt32)
+	p.inRange("WithMaxPollRecords", c.maxPollRecords, 0, math.MaxInt32)
+	if c.fetchMinBytes > c.fetchMaxBytes {
+		p.add("WithFetchMinBytes", c.fetchMinBytes, fmt.Sprintf("must be at most WithFetchMaxBytes, %d: every fetch would wait its full time", c.fetchMaxBytes))
+	}
+	p.inRange("WithMaxBatchBytes", c.maxBatchBytes, 1<<10, math.MaxInt32)
+	if c.maxBufferedBytes < 4*c.maxBatchBytes {
+		p.add("WithMaxBufferedBytes", c.maxBufferedBytes, fmt.Sprintf("must be at least four times WithMaxBatchBytes, %d", 4*c.maxBatchBytes))
+	}
+}
+
+func (c *config) validateTimes(p *problems) {
+	const day = 24 * time.Hour
+	p.durationInRange("WithFetchMaxWait", c.fetchMaxWait, time.Millisecond, time.Hour)
+	p.durationInRange("WithRequestTimeout", c.requestTimeout, 10*time.Millisecond, time.Hour)
+	p.durationInRange("WithConnectTimeout", c.connectTimeout, time.Millisecond, time.Hour)
+	p.durationInRange("WithRetryBackoff", c.backoffMin, time.Millisecond, time.Hour)
+	p.durationInRange("WithRetryBackoff", c.backoffMax, time.Millisecond, time.Hour)
+	if c.backoffMin > c.backoffMax {
+		p.add("WithRetryBackoff", c.backoffMin, fmt.Sprintf("min must be at most max, %v", c.backoffMax))
+	}
+	p.durationInRange("WithAutoCommitInterval", c.autoCommitEvery, time.Millisecond, day)
+	p.durationInRange("WithMetadataMaxAge", c.metadataMaxAge, 10*time.Millisecond, day)
+	p.durationInRange("WithConnectionsMaxIdle", c.connMaxIdle, 10*time.Millisecond, 365*day)
+}
+
+// validateGroup checks what is about group membership, and fills in what depends on other options.
+func (c *config) validateGroup(p *problems) {
+	const longest = 24 * 24 * time.Hour // what fits into 32 bits of milliseconds
+	if c.instanceSet {
+		if c.instanceID == "" || len(c.instanceID) > 249 {
+			p.add("WithGroupInstanceID", c.instanceID, "must have 1 to 249 bytes")
+		}
+		if c.groupID == "" {
+			p.add("WithGroupInstanceID", c.instanceID, "needs WithGroupID")
+		}
+	}
+	if c.groupProtocol != ClassicProtocol {
+		p.add("WithGroupProtocol", c.groupProtocol, "only ClassicProtocol is supported so far")
+	}
+	c.validateAssignors(p)
+	p.durationInRange("WithSessionTimeout", c.sessionTimeout, time.Millisecond, time.Hour)
+	p.durationInRange("WithHeartbeatInterval", c.heartbeatInterval, time.Millisecond, time.Hour)
+	if c.heartbeatInterval >= c.sessionTimeout {
+		p.add("WithHeartbeatInterval", c.heartbeatInterval, fmt.Sprintf("must be below the session timeout, %v", c.sessionTimeout))
+	}
+	p.durationInRange("WithMaxPollInterval", c.maxPollInterval, time.Millisecond, longest)
+	if !c.rebalanceSet {
+		c.rebalanceTimeout = c.maxPollInterval
+	}
+	p.durationInRange("WithRebalanceTimeout", c.rebalanceTimeout, time.Millisecond, longest)
+	half := c.rebalanceTimeout / 2
+	switch {
+	case !c.revokeGraceSet:
+		c.revokeGrace = min(c.revokeGrace, half)
+	case c.revokeGrace < 0 || c.revokeGrace > half:
+		p.add("WithRevokeGrace", c.revokeGrace, fmt.Sprintf("must be from 0 to half the rebalance timeout, %v", half))
+	}
+}
+
+func (c *config) validateAssignors(p *problems) {
+	if len(c.assignors) == 0 {
+		p.add("WithAssignors", c.assignors, "needs at least one assignor")
+	}
+	seen := make(map[string]bool)
+	for _, a := range c.assignors {
+		switch {
+		case a == nil || a.Name() == "":
+			p.add("WithAssignors", a, "an assignor is nil or has no name")
+		case seen[a.Name()]:
+			p.add("WithAssignors", a.Name(), "is named twice")
+		default:
+			seen[a.Name()] = true
+		}
+	}
+}
+
+// backoff is the wait between tries of what failed.
+func (c *config) backoff() cluster.Backoff {
+	return cluster.Backoff{Min: c.backoffMin, Max: c.backoffMax}
+}
+
+// normalizeAddr gives "host:port" for "host", "host:port", "[v6]" or "[v6]:port"; port 9092 where there is none.
+func normalizeAddr(addr string) (string, error) {
+	const defaultPort = "9092"
+	if addr == "" {
+		return "", errors.New("the address is empty")
+	}
+	if strings.Contains(addr, "://") {
+		return "", errors.New("the address has a scheme; give host:port")
+	}
+	host, port, err := net.SplitHostPort(addr)
+	if err != nil {
+		bare := strings.TrimSuffix(strings.TrimPrefix(addr, "["), "]")
+		if strings.Contains(bare, ":") && net.ParseIP(bare) == nil {
+			return "", errors.New("the address is not host:port")
+		}
+		return net.JoinHostPort(bare, defaultPort), nil
+	}
+	n, err := strconv.Atoi(port)
+	if host == "" || err != nil || n < 1 || n > 65535 {
+		return "", errors.New("the address is not host:port with a port from 1 to 65535")
+	}
+	return net.JoinHostPort(host, port), nil
+}
+
+// legalTopic is Kafka's own rule for topic names (org.apache.kafka.common.internals.Topic).
+var legalTopic = regexp.MustCompile(`^[a-zA-Z0-9._-]{1,249}$`)
+
+func validateTopics(topics []string) error {
+	if len(topics) == 0 {
+		return errors.New("no topic is named")
+	}
+	for _, t := range topics {
+		if !legalTopic.MatchString(t) || t == "." || t == ".." {
+			return fmt.Errorf("%q is no topic name: 1 to 249 letters, digits, '.', '_' or '-'", t)
+		}
+	}
+	return nil
+}

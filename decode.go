@@ -1,0 +1,373 @@
+package kafka
+
+import (
+	"errors"
+	"fmt"
+	"time"
+	"unsafe"
+
+	"github.com/seed-7379b4e8/kafka/internal/compress"
+	"github.com/seed-7379b4e8/kafka/protocol"
+)
+
+const (
+	messageSize = int(unsafe.Sizeof(Message{}))
+	headerSize  = int(unsafe.Sizeof(Header{}))
+
+	// chunkMessages is how many messages a slab holds at most: enough that a slab's own cost does not show, and few
+	// enough that it stays in a core's cache until the application reads it. A multiple of the default of
+	// WithMaxPollRecords, so that what one GetMany returns seldom has to be joined.
+	chunkMessages = 1000
+	// arenaBytes is the least that is allocated for decompressed bytes when several small batches follow each other.
+	arenaBytes = 256 << 10
+)
+
+// errNoRoom says that the budget has no room now for what decoding needs next.
+var errNoRoom = errors.New("no room")
+
+// tooLargeError says that a batch needs more memory than one batch may.
+type tooLargeError struct{ size int }
+
+func (e *tooLargeError) Error() string { return fmt.Sprintf("the batch needs %d bytes", e.size) }
+
+// A batchFailure is why a batch cannot be handed out, and where it is.
+type batchFailure struct {
+	offset int64 // of the first record that cannot be read
+	next   int64 // behind the batch
+	err    error
+}
+
+func (e *batchFailure) Error() string { return e.err.Error() }
+
+// A decoder turns the batches of one segment into chunks of messages, a chunk at a time. It belongs to the worker that
+// has the segment; what it needs of the outside is in env.
+type decoder struct {
+	rest   []byte // batches not begun
+	open   batchReader
+	from   int64  // offset of the next message: what is below was made already, or not asked for
+	arena  []byte // decompressed memory not used yet
+	shared bool   // messages point into the arena's front
+	want   int    // bytes the next batch was found to need decompressed; 0: its headers tell
+	chunk  *chunk // begun and still empty, for lack of room
+}
+
+// A batchReader stands inside one batch.
+type batchReader struct {
+	head   protocol.BatchHeader
+	body   []byte // records not read yet
+	left   int    // how many
+	prev   int32  // offset delta of the last one
+	legacy *legacyReader
+}
+
+// decodeEnv is what a worker decodes with.
+type decodeEnv struct {
+	tp         TopicPartition
+	checkCRC   bool
+	batchLimit int
+	slabLimit  int  // bytes of one slab; so much is left of the reserve, twice, beside a whole batch
+	mayReserve bool // nothing of the partition comes before the segment
+	budget     *budget
+	names      *nameCache
+}
+
+// A chunkBuilder collects the messages of a chunk.
+type chunkBuilder struct {
+	env     *decodeEnv
+	seg     *segment
+	d       *decoder // the segment's
+	chunk   *chunk
+	headers []Header // free ones of the current slab
+}
+
+// next makes the segment's next chunk: nil when there is nothing left. With errNoRoom, what could be done was done and
+// the call is to be made again when there is room; any other error is a *batchFailure, and the chunk holds what came
+// before it.
+func (d *decoder) next(s *segment, env *decodeEnv) (*chunk, error) {
+	b := &chunkBuilder{env: env, seg: s, d: d, chunk: d.chunk}
+	d.chunk = nil
+	for {
+		if d.open.left == 0 {
+			if len(d.rest) == 0 {
+				return b.done(nil)
+			}
+			if err := b.begin(); err != nil {
+				return b.done(err)
+			}
+			continue
+		}
+		if err := b.reserve(d.open.left); err != nil {
+			return b.done(err)
+		}
+		if err := d.open.read(b); err != nil {
+			return b.done(err)
+		}
+		if b.full() {
+			return b.done(nil)
+		}
+	}
+}
+
+// done ends a chunk. With messages in it, having no room is no error yet; without, it is kept, as giving its memory back
+// would wake who waits for room only to find none.
+func (b *chunkBuilder) done(err error) (*chunk, error) {
+	c := b.chunk
+	if c != nil && err == errNoRoom { //nolint:errorlint // it is never wrapped
+		if len(c.msgs) == 0 {
+			b.d.chunk = c
+			return nil, err
+		}
+		err = nil
+	}
+	if b.d.open.left == 0 {
+		b.ownArena()
+	}
+	return c, err
+}
+
+// ownArena makes the chunk carry the charge for decompressed memory that its messages, and no later ones, point into: it
+// goes with the last of them.
+func (b *chunkBuilder) ownArena() {
+	if b.chunk == nil || !b.d.shared {
+		return
+	}
+	b.chunk.charge.add(&b.seg.inflated)
+	b.d.arena, b.d.shared = nil, false
+}
+
+func (b *chunkBuilder) full() bool {
+	return b.chunk != nil && len(b.chunk.msgs) == cap(b.chunk.msgs)
+}
+
+// reserve makes the slab, for at most left messages and what the segment has yet.
+func (b *chunkBuilder) reserve(left int) error {
+	if b.chunk != nil {
+		return nil
+	}
+	n := min(chunkMessages, max(left, min(b.seg.records, chunkMessages)), max(1, b.env.slabLimit/messageSize))
+	c := &chunk{}
+	if !b.take(n*messageSize, &c.charge) {
+		return errNoRoom
+	}
+	c.msgs = make([]Message, 0, n)
+	b.chunk = c
+	return nil
+}
+
+// take charges decoded memory.
+func (b *chunkBuilder) take(n int, c *charge) bool {
+	return b.env.budget.takeDecoded(int64(n), c, &b.seg.hasReserve, b.env.mayReserve)
+}
+
+// takeHeaders gives memory for n headers.
+func (b *chunkBuilder) takeHeaders(n int) ([]Header, error) {
+	if n > cap(b.headers)-len(b.headers) {
+		if n*headerSize > b.env.slabLimit {
+			return nil, &tooLargeError{size: max(n*headerSize, b.env.batchLimit+1)}
+		}
+		// As many as the messages still to come need, if they are like this one.
+		size := max(n, min(n*(cap(b.chunk.msgs)-len(b.chunk.msgs)), chunkMessages, b.env.slabLimit/headerSize))
+		if !b.take(size*headerSize, &b.chunk.charge) {
+			if size = n; !b.take(size*headerSize, &b.chunk.charge) {
+				return nil, errNoRoom
+			}
+		}
+		b.headers = make([]Header, 0, size)
+	}
+	from := len(b.headers)
+	b.headers = b.headers[:from+n]
+	return b.headers[from : from+n : from+n], nil
+}
+
+// begin opens the next batch: checksum, decompression.
+func (b *chunkBuilder) begin() error {
+	d, env := b.d, b.env
+	scan := protocol.ScanBatches(d.rest)
+	if !scan.Next() {
+		return &batchFailure{offset: d.from, next: max(b.seg.next, d.from+1), err: scan.Err()}
+	}
+	if scan.Magic() < 2 {
+		return b.beginLegacy(&scan)
+	}
+	h := scan.Header()
+	fail := func(err error) error {
+		return &batchFailure{offset: max(h.BaseOffset, d.from), next: h.NextOffset(), err: err}
+	}
+	batch := scan.Bytes()
+	if env.checkCRC && !h.CRCValid(batch) {
+		return fail(errors.New("the checksum (CRC-32C) does not match"))
+	}
+	body, err := b.inflate(compress.Codec(h.Codec()), scan.Records(), compress.Options{})
+	if err != nil {
+		if err == errNoRoom { //nolint:errorlint // it is never wrapped
+			return err
+		}
+		return fail(err)
+	}
+	if int(h.NumRecords) > len(body)/minRecordBytes {
+		return fail(fmt.Errorf("%d records do not fit into %d bytes", h.NumRecords, len(body)))
+	}
+	d.open = batchReader{head: *h, body: body, left: int(h.NumRecords), prev: -1}
+	d.rest = d.rest[len(batch):]
+	return nil
+}
+
+// minRecordBytes is the least a record of magic 2 has: a byte for each of its seven fields.
+const minRecordBytes = 7
+
+// inflate gives the decompressed bytes of src, in memory charged to the segment.
+func (b *chunkBuilder) inflate(codec compress.Codec, src []byte, o compress.Options) ([]byte, error) {
+	d, limit := b.d, b.env.batchLimit
+	if codec == compress.None || len(src) == 0 {
+		b.seg.aliased = true
+		return src, nil
+	}
+	size, _, err := compress.Size(codec, src)
+	if err != nil {
+		return nil, err
+	}
+	for size = max(size, d.want); ; {
+		// A bound from the frame headers may be above the limit by less than a block, and the bytes be fine.
+		size = min(size, limit)
+		if size > len(d.arena) && !b.grow(size) {
+			d.want = size
+			return nil, errNoRoom
+		}
+		n, err := compress.Decode(codec, d.arena[:size], src, o)
+		switch {
+		case err == nil:
+			out := d.arena[:n:n]
+			d.arena, d.shared, d.want = d.arena[n:], true, 0
+			return out, nil
+		case !errors.Is(err, compress.ErrShortBuffer):
+			return nil, err
+		case size >= limit:
+			return nil, &tooLargeError{size: limit + 1}
+		}
+		size = min(max(2*size, 4<<10), limit)
+	}
+}
+
+// grow makes an arena of at least size bytes; larger, if there is room, where small batches follow that will need it too.
+func (b *chunkBuilder) grow(size int) bool {
+	d, s := b.d, b.seg
+	b.ownArena()
+	have := len(d.arena) // nobody points into it: it is replaced, its charge kept
+	n := size
+	if len(d.rest) > 0 && size < arenaBytes {
+		n = min(arenaBytes, size*(len(d.rest)/max(1, s.size/max(1, s.batches))+1))
+		n = max(n, size)
+	}
+	// More than this batch needs must not come out of the reserve, which is to last for the slabs, too.
+	general := false
+	if n == size || !b.env.budget.takeDecoded(int64(n-have), &s.inflated, &general, false) {
+		if n = size; !b.take(n-have, &s.inflated) {
+			return false
+		}
+	}
+	d.arena = make([]byte, n)
+	return true
+}
+
+// read makes messages of the open batch's records until the chunk is full or the batch is read.
+func (r *batchReader) read(b *chunkBuilder) error {
+	if r.legacy != nil {
+		return r.readLegacy(b)
+	}
+	h := &r.head
+	kind := TimestampType(h.TimestampType())
+	appendTime := millis(h.MaxTimestamp)
+	first, msgs := b.d.from, b.chunk.msgs
+	defer func() { b.chunk.msgs = msgs }()
+	var rec protocol.Record
+	for r.left > 0 && len(msgs) < cap(msgs) {
+		n, err := protocol.ReadRecord(r.body, &rec)
+		if err == nil && (rec.OffsetDelta <= r.prev || rec.OffsetDelta > h.LastOffsetDelta) {
+			err = fmt.Errorf("offset delta %d is not between %d and the batch's %d", rec.OffsetDelta, r.prev+1, h.LastOffsetDelta)
+		}
+		if err != nil {
+			return r.fail(max(h.BaseOffset+int64(r.prev)+1, first), err)
+		}
+		offset := h.BaseOffset + int64(rec.OffsetDelta)
+		if offset >= first {
+			msgs = msgs[:len(msgs)+1]
+			m := &msgs[len(msgs)-1]
+			m.Topic, m.Partition = b.env.tp.Topic, b.env.tp.Partition
+			m.Offset, m.LeaderEpoch = offset, h.PartitionLeaderEpoch
+			m.TimestampType = kind
+			if kind == LogAppendTime {
+				m.Timestamp = appendTime
+			} else {
+				m.Timestamp = millis(h.BaseTimestamp + rec.TimestampDelta)
+			}
+			m.Key, m.Value = rec.Key, rec.Value
+			if rec.HeaderCount > 0 {
+				if err := b.addHeaders(m, &rec); err != nil {
+					*m = Message{}
+					msgs = msgs[:len(msgs)-1]
+					if err == errNoRoom { //nolint:errorlint // it is never wrapped
+						return err
+					}
+					return r.fail(offset, err)
+				}
+			}
+		}
+		r.prev = rec.OffsetDelta
+		r.body = r.body[n:]
+		r.left--
+	}
+	if r.left == 0 {
+		if len(r.body) > 0 {
+			return r.fail(max(h.BaseOffset+int64(r.prev)+1, first), fmt.Errorf("%d bytes behind the last record", len(r.body)))
+		}
+		b.d.from = max(first, h.NextOffset())
+	}
+	return nil
+}
+
+// fail is for a record that cannot be read. Its offset is within the batch in any case: asked for from behind it, the batch
+// would not come again, and not be told.
+func (r *batchReader) fail(offset int64, err error) error {
+	return &batchFailure{offset: min(offset, r.head.LastOffset()), next: r.head.NextOffset(), err: err}
+}
+
+// addHeaders gives m the record's headers.
+func (b *chunkBuilder) addHeaders(m *Message, rec *protocol.Record) error {
+	hs, err := b.takeHeaders(rec.HeaderCount)
+	if err != nil {
+		return err
+	}
+	raw := rec.Headers
+	for i := range hs {
+		key, value, n, err := protocol.ReadHeader(raw)
+		if err != nil {
+			return err
+		}
+		hs[i] = Header{Key: b.env.names.get(i, key), Value: value}
+		raw = raw[n:]
+	}
+	m.Headers = hs
+	return nil
+}
+
+// millis makes a time of Kafka's milliseconds since 1970; negative ones are no time.
+func millis(ms int64) time.Time {
+	if ms < 0 {
+		return time.Time{}
+	}
+	return time.UnixMilli(ms).UTC()
+}
+
+// A nameCache keeps the header keys last seen, by their place in a record: producers give every record the same keys
+// in the same order, so that a key seldom has to be copied.
+type nameCache struct{ names [16]string }
+
+func (c *nameCache) get(i int, key []byte) string {
+	if i >= len(c.names) {
+		return string(key)
+	}
+	if c.names[i] != string(key) {
+		c.names[i] = string(key)
+	}
+	return c.names[i]
+}

@@ -1,0 +1,208 @@
+package kafka
+
+import (
+	"bytes"
+	"testing"
+	"testing/synctest"
+
+	"github.com/stretchr/testify/require"
+
+	"github.com/seed-7379b4e8/kafka/internal/compress"
+	"github.com/seed-7379b4e8/kafka/protocol"
+)
+
+// small gives a consumer little memory.
+func small(batch int) []ConsumerOption {
+	return []ConsumerOption{WithMaxBatchBytes(batch), WithMaxBufferedBytes(4 * batch), WithMaxPartitionFetchBytes(batch), WithFetchMaxBytes(batch)}
+}
+
+// swelling is a batch that is small, and n bytes decompressed.
+func swelling(base int64, n int) []byte {
+	return valuesBatch(base, []string{string(bytes.Repeat([]byte("x"), n))}, withCodec(compress.Zstd))
+}
+
+func TestDecode_GetsThroughWithLittleMemory(t *testing.T) {
+	headers := func(n int) []protocol.RecordHeader {
+		out := make([]protocol.RecordHeader, n)
+		for i := range out {
+			out[i] = protocol.RecordHeader{Key: "k", Value: []byte("v")}
+		}
+		return out
+	}
+	cases := []struct {
+		name  string
+		batch int
+		set   func() []byte
+		want  int
+	}{
+		{"batches that swell to the limit", 64 << 10, func() (out []byte) {
+			for i := range 20 {
+				out = append(out, swelling(int64(i), 63<<10)...)
+			}
+			return out
+		}, 20},
+		{"batches of which several would fit", 64 << 10, func() (out []byte) {
+			for i := range 10 {
+				values := make([]string, 20)
+				for j := range values {
+					values[j] = string(make([]byte, 700))
+				}
+				out = append(out, valuesBatch(int64(i*20), values, withCodec(compress.LZ4))...)
+			}
+			return out
+		}, 200},
+		{"small compressed batches", 4 << 10, func() (out []byte) {
+			for i := range 20 {
+				out = append(out, valuesBatch(int64(i*10), numbered(0, 10), withCodec(compress.LZ4))...)
+			}
+			return out
+		}, 200},
+		{"the least limit and tiny records", 1 << 10, func() []byte { return batchOf(0, 60) }, 60},
+		{"the least limit and headers", 1 << 10, func() []byte {
+			return recordsBatch(0, []protocol.RecordData{{Headers: headers(8)}, {OffsetDelta: 1, Headers: headers(3)}, {OffsetDelta: 2, Headers: headers(8)}})
+		}, 3},
+		{"gzip, whose size is not told", 64 << 10, func() (out []byte) {
+			for i := range 5 {
+				out = append(out, valuesBatch(int64(i), []string{string(make([]byte, 60<<10))}, withCodec(compress.Gzip))...)
+			}
+			return out
+		}, 5},
+	}
+	for _, c := range cases {
+		t.Run(c.name, func(t *testing.T) {
+			r := newRooms(t, small(c.batch)...)
+			r.assign(1)
+			r.fetched(part{set: c.set()})
+			// Whatever else there is room for is taken by others.
+			general := r.sub.budget.available()
+			require.True(t, r.sub.budget.takeRaw(general))
+
+			got := r.drain()
+
+			require.Len(t, got, c.want)
+			r.sub.budget.releaseRaw(general)
+			r.requireAllFree()
+		})
+	}
+}
+
+func TestDecode_RecordWithMoreHeadersThanMemoryIsAnError(t *testing.T) {
+	r := newRooms(t, small(1<<10)...)
+	r.assign(1)
+	r.fetched(part{set: recordsBatch(0, []protocol.RecordData{{Value: []byte("a")}, {OffsetDelta: 1, Headers: make([]protocol.RecordHeader, 400)}})})
+
+	require.Equal(t, []string{"a"}, values(r.drain()))
+
+	_, err := r.GetOne(t.Context())
+	var large *RecordTooLargeError
+	require.ErrorAs(t, err, &large)
+	require.Equal(t, int64(1), large.Offset)
+	require.Equal(t, int64(2), large.NextOffset)
+	require.Greater(t, large.Size, large.Limit)
+	r.requireAllFree()
+}
+
+// With a hot loop in it, the bubble would never be idle and the test not end.
+func TestDecode_WorkersRestWhileThereIsNoRoom(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		r := newRooms(t, small(200<<10)...)
+		parts := r.assign(3)
+		r.fetched(part{index: 0, set: swelling(0, 40<<10)})
+		r.fetched(part{index: 1, set: swelling(0, 40<<10)}, part{index: 2, set: swelling(0, 40<<10)})
+		general := r.sub.budget.available()
+		require.True(t, r.sub.budget.takeRaw(general))
+		for range cap(r.decodeWork) {
+			r.spawn(func() { r.decodeLoop(t.Context()) })
+		}
+		synctest.Wait() // all workers wait
+		r.sub.mu.Lock()
+		require.NotEmpty(t, r.sub.starved)
+		ready := 0
+		for _, p := range parts {
+			if p.buf.ready() {
+				ready++
+			}
+		}
+		require.Equal(t, 1, ready, "the reserve is for one")
+		r.sub.mu.Unlock()
+
+		// Room for all: they go on by themselves.
+		r.sub.budget.releaseRaw(general)
+		synctest.Wait()
+		r.sub.mu.Lock()
+		defer r.sub.mu.Unlock()
+		for _, p := range parts {
+			require.True(t, p.buf.ready(), "%v", p.tp)
+		}
+	})
+}
+
+func TestDecode_LaterSegmentDoesNotTakeTheReserveFromTheFirst(t *testing.T) {
+	r := newRooms(t, small(256<<10)...)
+	parts := r.assign(1)
+	r.fetched(part{set: joined(batchOf(0, 1), valuesBatch(1, []string{string(make([]byte, 130<<10))}), swelling(2, 250<<10))})
+	p := parts[0]
+	require.Len(t, p.buf.segments, 3)
+	general := r.sub.budget.available()
+	require.True(t, r.sub.budget.takeRaw(general))
+	r.sub.mu.Lock()
+	first := r.sub.pick()
+	second := r.sub.pick()
+	require.Same(t, p.buf.segments[1], second)
+	env := r.decodeEnv(second, &nameCache{})
+	r.sub.mu.Unlock()
+
+	// The second is quicker: it must not take what only one may have.
+	ch, err := second.decoder.next(second, env)
+	require.ErrorIs(t, err, errNoRoom)
+	r.sub.mu.Lock()
+	require.False(t, r.sub.decoded(second, ch, err))
+	env = r.decodeEnv(first, &nameCache{})
+	r.sub.mu.Unlock()
+	ch, err = first.decoder.next(first, env)
+	require.NoError(t, err)
+	r.sub.mu.Lock()
+	r.sub.decoded(first, ch, err)
+	r.sub.mu.Unlock()
+
+	require.Len(t, r.drain(), 3)
+	r.sub.budget.releaseRaw(general)
+	r.requireAllFree()
+}
+
+// A segment with nothing in it frees no memory when it goes; the one behind it must be tried again all the same.
+func TestDecode_SegmentThatComesFirstNowIsTriedAgain(t *testing.T) {
+	r := newRooms(t, small(256<<10)...)
+	p := r.assign(1)[0]
+	r.sub.seek(p, 1, -1)
+	r.fetched(part{set: joined(batchOf(0, 1), valuesBatch(1, []string{string(make([]byte, 130<<10))}))})
+	general := r.sub.budget.available()
+	require.True(t, r.sub.budget.takeRaw(general))
+	require.Len(t, r.drain(), 1)
+	r.sub.budget.releaseRaw(general)
+	r.requireAllFree()
+}
+
+func TestDecode_LastingErrorHoldsNoMemory(t *testing.T) {
+	r := newRooms(t, small(64<<10)...)
+	r.assign(1)
+	bad := swelling(5, 60<<10)
+	bad[len(bad)-1] ^= 1
+	set := joined(swelling(4, 60<<10), bad)
+	general := r.sub.budget.available() / 2
+	require.True(t, r.sub.budget.takeRaw(general))
+	r.fetched(part{set: set})
+	require.Len(t, r.drain(), 1)
+	r.sub.mu.Lock()
+	r.sub.partitions[TopicPartition{"t", 0}].fetch.retryAt = r.sub.partitions[TopicPartition{"t", 0}].lastAnswer
+	r.sub.mu.Unlock()
+	r.fetched(part{set: bad})
+	require.Empty(t, r.drain())
+
+	_, err := r.GetOne(t.Context())
+	var corrupt *CorruptRecordError
+	require.ErrorAs(t, err, &corrupt)
+	require.Equal(t, int64(5), corrupt.Offset)
+	r.sub.budget.releaseRaw(general)
+	r.requireAllFree()
+}

@@ -1,0 +1,307 @@
+package kafka
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"strings"
+
+	"github.com/seed-7379b4e8/kafka/protocol"
+)
+
+var (
+	// ErrConsumerStopped is what calls get that were blocked when the consumer was stopped, or came after it.
+	ErrConsumerStopped = errors.New("kafka: the consumer is stopped")
+	// ErrNotStarted is what a call gets that needs a running consumer, before Start.
+	ErrNotStarted = errors.New("kafka: the consumer is not started: call Start first")
+	// ErrIllegalState is wrapped by the error of a call that makes no sense in the consumer's state, such as Seek on a
+	// partition that is not assigned. Nothing has been changed then.
+	ErrIllegalState = errors.New("illegal state")
+)
+
+// illegalState says what was asked and why it makes no sense now.
+func illegalState(call, why string, args ...any) error {
+	return fmt.Errorf("kafka: %s: %s: %w", call, fmt.Sprintf(why, args...), ErrIllegalState)
+}
+
+// withHint puts what to do next behind what went wrong.
+func withHint(msg, hint string) string {
+	if hint == "" {
+		return msg
+	}
+	return msg + " (" + hint + ")"
+}
+
+// A ConfigError says what is wrong with one option. NewConsumer reports all of them, joined.
+type ConfigError struct {
+	Option string // as the function is named: "WithFetchMaxBytes"
+	Value  any
+	Reason string
+}
+
+func (e *ConfigError) Error() string {
+	return fmt.Sprintf("kafka: %s(%v): %s", e.Option, e.Value, e.Reason)
+}
+
+// Hint is empty: the reason says what to change.
+func (e *ConfigError) Hint() string { return "" }
+
+// Unwrap is nil: there is no deeper cause.
+func (e *ConfigError) Unwrap() error { return nil }
+
+// A CommitFailedError says that the group does not take offsets from this consumer: it has moved past it. Messages after
+// the last successful commit may be delivered again, to whoever has their partitions now.
+type CommitFailedError struct {
+	GroupID, Reason string
+	Err             error
+}
+
+func (e *CommitFailedError) Error() string {
+	msg := fmt.Sprintf("kafka: commit to group %q failed: %s", e.GroupID, e.Reason)
+	if e.Err != nil {
+		msg += ": " + e.Err.Error()
+	}
+	return withHint(msg, e.Hint())
+}
+
+// Hint says what to do next.
+func (e *CommitFailedError) Hint() string {
+	return "go on with what is assigned now; to commit in time when partitions go, use a RebalanceListener"
+}
+
+// Unwrap gives the broker's error code, where there was one.
+func (e *CommitFailedError) Unwrap() error { return e.Err }
+
+// A DeserializationError is a failure or a panic of a deserializer. The position is past the message already.
+type DeserializationError struct {
+	Message *Message
+	Side    DeserializationSide
+	Err     error
+}
+
+func (e *DeserializationError) Error() string {
+	return withHint(fmt.Sprintf("kafka: %v at offset %d: the %v cannot be decoded: %v", e.Message.TopicPartition(), e.Message.Offset, e.Side, e.Err), e.Hint())
+}
+
+// Hint says what to do next.
+func (e *DeserializationError) Hint() string {
+	return "go on to skip the message, which Message has raw, or Seek back to it"
+}
+
+// Unwrap gives the deserializer's error.
+func (e *DeserializationError) Unwrap() error { return e.Err }
+
+// A ListenerError is an error or a panic of a rebalance listener. After one in OnPartitionsAssigned, the partitions are not
+// consumed until they are sought or assigned again.
+type ListenerError struct {
+	Callback   string // "OnPartitionsRevoked", "OnPartitionsAssigned" or "OnPartitionsLost"
+	Partitions []TopicPartition
+	Err        error
+}
+
+func (e *ListenerError) Error() string {
+	return withHint(fmt.Sprintf("kafka: %s of %v failed: %v", e.Callback, e.Partitions, e.Err), e.Hint())
+}
+
+// Hint says what to do next.
+func (e *ListenerError) Hint() string {
+	if e.Callback == onAssigned {
+		return "Seek the partitions to consume them all the same"
+	}
+	return ""
+}
+
+// Unwrap gives the listener's error.
+func (e *ListenerError) Unwrap() error { return e.Err }
+
+// A NoOffsetForPartitionError says that nothing is committed for a partition, and no reset policy says where to start.
+type NoOffsetForPartitionError struct {
+	TopicPartition TopicPartition
+	GroupID        string
+}
+
+func (e *NoOffsetForPartitionError) Error() string {
+	return withHint(fmt.Sprintf("kafka: %v has no position: group %q has committed none", e.TopicPartition, e.GroupID), e.Hint())
+}
+
+// Hint says what to do next.
+func (e *NoOffsetForPartitionError) Hint() string { return "Seek it, or set WithAutoOffsetReset" }
+
+// Unwrap is nil: no broker gave an error.
+func (e *NoOffsetForPartitionError) Unwrap() error { return nil }
+
+// An OffsetOutOfRangeError says that a position is not in the partition's log, and no reset policy says where to go
+// on. LogStart and LogEnd are what the log had when it was asked, -1 where it could not be.
+type OffsetOutOfRangeError struct {
+	TopicPartition   TopicPartition
+	Offset           int64
+	LogStart, LogEnd int64
+}
+
+func (e *OffsetOutOfRangeError) Error() string {
+	return withHint(fmt.Sprintf("kafka: fetch of %v at offset %d: the log has %d to %d: %v", e.TopicPartition, e.Offset,
+		e.LogStart, e.LogEnd, protocol.OffsetOutOfRange.Name()), e.Hint())
+}
+
+// Hint says what to do next.
+func (e *OffsetOutOfRangeError) Hint() string {
+	return "Seek to an offset in that range, or set WithAutoOffsetReset"
+}
+
+// Unwrap gives protocol.OffsetOutOfRange.
+func (e *OffsetOutOfRangeError) Unwrap() error { return protocol.OffsetOutOfRange }
+
+// A CorruptRecordError says that a batch does not match its checksum or makes no sense. It was fetched again before it
+// was told, so it is corrupt on the broker. It is told until the partition's position is changed.
+type CorruptRecordError struct {
+	TopicPartition TopicPartition
+	Offset         int64 // of the first record that cannot be read
+	NextOffset     int64 // where to seek to skip the batch
+	Err            error
+}
+
+func (e *CorruptRecordError) Error() string {
+	return withHint(fmt.Sprintf("kafka: %v at offset %d: corrupt record batch: %v", e.TopicPartition, e.Offset, e.Err), e.Hint())
+}
+
+// Hint says what to do next.
+func (e *CorruptRecordError) Hint() string {
+	return fmt.Sprintf("Seek to offset %d to skip the batch, or restore it from a replica", e.NextOffset)
+}
+
+// Unwrap gives what is wrong with the batch.
+func (e *CorruptRecordError) Unwrap() error { return e.Err }
+
+// A RecordTooLargeError says that a batch is larger than WithMaxBatchBytes, compressed or not. It is told until the
+// partition's position is changed.
+type RecordTooLargeError struct {
+	TopicPartition     TopicPartition
+	Offset, NextOffset int64 // of the batch, and where to seek to skip it
+	Size, Limit        int   // bytes known to be needed, and allowed
+}
+
+func (e *RecordTooLargeError) Error() string {
+	return withHint(fmt.Sprintf("kafka: %v at offset %d: a record batch needs %d bytes, more than the %d of WithMaxBatchBytes",
+		e.TopicPartition, e.Offset, e.Size, e.Limit), e.Hint())
+}
+
+// Hint says what to do next.
+func (e *RecordTooLargeError) Hint() string {
+	return fmt.Sprintf("set WithMaxBatchBytes to %d or more and WithMaxBufferedBytes to four times that, or Seek to offset %d to skip it", e.Size, e.NextOffset)
+}
+
+// Unwrap is nil: no broker gave an error.
+func (e *RecordTooLargeError) Unwrap() error { return nil }
+
+// An AuthorizationError says that the brokers refuse this client a resource. The consumer goes on trying, and recovers
+// when the right is granted.
+type AuthorizationError struct {
+	Resource string // "topic", "group" or "cluster"
+	Name     string
+	Err      error
+}
+
+func (e *AuthorizationError) Error() string {
+	return withHint(fmt.Sprintf("kafka: not authorized for %s %q: %v", e.Resource, e.Name, e.Err), e.Hint())
+}
+
+// Hint says what to do next.
+func (e *AuthorizationError) Hint() string {
+	return "grant this principal READ and DESCRIBE on the " + e.Resource
+}
+
+// Unwrap gives the broker's error code.
+func (e *AuthorizationError) Unwrap() error { return e.Err }
+
+// A BrokerError is an error code that a broker answered with, for which there is no type of its own.
+type BrokerError struct {
+	API            string         // as the protocol names it: "ListOffsets"
+	Broker         string         // host:port or node id; "" where several were asked
+	TopicPartition TopicPartition // partition -1: the whole topic
+	Code           protocol.ErrorCode
+	Message        string // the broker's own words, where it gave some
+}
+
+func (e *BrokerError) Error() string {
+	msg := "kafka: " + e.API
+	switch tp := e.TopicPartition; {
+	case tp.Topic == "":
+	case tp.Partition < 0:
+		msg += fmt.Sprintf(" for topic %q", tp.Topic)
+	default:
+		msg += " for " + tp.String()
+	}
+	if e.Broker != "" {
+		msg += " at broker " + e.Broker
+	}
+	msg += ": " + e.Code.Error()
+	if e.Message != "" {
+		msg += fmt.Sprintf(": %q", e.Message)
+	}
+	return withHint(msg, e.Hint())
+}
+
+// Hint says what to do next, where there is something.
+func (e *BrokerError) Hint() string {
+	switch e.Code {
+	case protocol.UnknownTopicOrPartition, protocol.UnknownTopicID:
+		return "create the topic, or check its name and the partition number"
+	case protocol.UnsupportedVersion:
+		return "the broker is too old for this call"
+	case protocol.InvalidSessionTimeout:
+		return "set WithSessionTimeout within the brokers' group.min.session.timeout.ms and group.max.session.timeout.ms"
+	case protocol.InconsistentGroupProtocol:
+		return "the group's members share no assignor, or it is of another kind: offer one that they have in WithAssignors"
+	case protocol.FencedInstanceID:
+		return "another consumer runs with the same WithGroupInstanceID: give each its own, then start this one anew"
+	case protocol.GroupMaxSizeReached:
+		return "the group has as many members as the brokers' group.max.size allows"
+	}
+	return ""
+}
+
+// Unwrap gives the error code.
+func (e *BrokerError) Unwrap() error { return e.Code }
+
+// brokerError makes the public error of an error code that concerns a partition.
+func brokerError(api string, broker string, tp TopicPartition, code protocol.ErrorCode) error {
+	switch code {
+	case protocol.TopicAuthorizationFailed:
+		return &AuthorizationError{Resource: "topic", Name: tp.Topic, Err: code}
+	case protocol.GroupAuthorizationFailed:
+		return &AuthorizationError{Resource: "group", Err: code}
+	case protocol.ClusterAuthorizationFailed:
+		return &AuthorizationError{Resource: "cluster", Err: code}
+	}
+	return &BrokerError{API: api, Broker: broker, TopicPartition: tp, Code: code}
+}
+
+// timedOut makes the error of a remote call whose time ran out: it wraps why its ctx ended beside the last error that
+// kept the call from succeeding.
+func timedOut(call string, ctx context.Context, last error) error {
+	end := context.Cause(ctx)
+	if errors.Is(end, ErrConsumerStopped) {
+		return ErrConsumerStopped
+	}
+	if last == nil {
+		return fmt.Errorf("kafka: %s: %w", call, end)
+	}
+	return fmt.Errorf("kafka: %s: %w; the last try: %w", call, end, last)
+}
+
+// publicError turns an error of a lower layer into what users hold: what was being done, and the typed error in it.
+func (c *Consumer) publicError(call string, err error) error {
+	return &callError{call: call, err: err}
+}
+
+// A callError is the error of one call, around that of a lower layer or one that is public already.
+type callError struct {
+	call string
+	err  error
+}
+
+func (e *callError) Error() string {
+	return "kafka: " + e.call + ": " + strings.TrimPrefix(e.err.Error(), "kafka: ")
+}
+
+func (e *callError) Unwrap() error { return e.err }

@@ -1,0 +1,181 @@
+package kafka
+
+import (
+	"errors"
+	"fmt"
+
+	"github.com/seed-7379b4e8/kafka/internal/compress"
+	"github.com/seed-7379b4e8/kafka/protocol"
+)
+
+const (
+	// segmentBytes is how much of small batches goes into one segment: enough to share slabs, and little enough that
+	// several workers can share a record set.
+	segmentBytes = 128 << 10
+	// legacyGuess is how many messages a compressed message of magic 0 or 1 is taken to hold; its header does not say.
+	legacyGuess = 64
+)
+
+// A cutter goes over the batch headers of a record set and cuts it into segments. It skips, by their headers alone, what
+// is never handed out: batches below the offset asked for, control batches, and under ReadCommitted those of aborted
+// transactions (KIP-98).
+type cutter struct {
+	p       *partition
+	cfg     *config
+	set     *recordSet
+	data    []byte
+	aborted []protocol.FetchResponseAbortedTransaction // not begun, by first offset
+	pids    map[int64]struct{}                         // producers in an aborted transaction
+
+	segments  []*segment
+	open      *segment // the last one, while batches may be added
+	next      int64    // where to fetch next
+	lastEpoch int32    // leader epoch of the last batch
+	err       error    // a *batchFailure
+}
+
+func newCutter(p *partition, part *protocol.FetchResponsePartition, set *recordSet, cfg *config) *cutter {
+	c := &cutter{p: p, cfg: cfg, set: set, data: part.Records, next: p.fetch.offset, lastEpoch: p.fetch.lastEpoch}
+	if cfg.isolation == ReadCommitted {
+		c.aborted = sortAborted(part.AbortedTransactions)
+	}
+	return c
+}
+
+func (c *cutter) run() {
+	scan := protocol.ScanBatches(c.data)
+	for scan.Next() {
+		next := scan.NextOffset()
+		if size := len(scan.Bytes()); size > c.cfg.maxBatchBytes {
+			c.fail(next, &tooLargeError{size: size})
+			return
+		}
+		skip, err := c.skips(&scan)
+		if err != nil {
+			c.fail(next, err)
+			return
+		}
+		if skip {
+			c.skip(next)
+		} else {
+			c.add(&scan, next)
+		}
+		c.next = max(c.next, next)
+		if scan.Magic() == 2 {
+			c.lastEpoch = scan.Header().PartitionLeaderEpoch
+		}
+	}
+	if err := scan.Err(); err != nil {
+		var bad *protocol.BatchError
+		next := c.next + 1
+		if errors.As(err, &bad) && bad.NextOffset > c.next {
+			next = bad.NextOffset
+		}
+		c.err = &batchFailure{offset: c.next, next: next, err: err}
+	}
+}
+
+// legacyWrapper says whether the scanner stands at a compressed message, whose offset some old clients left 0.
+func legacyWrapper(scan *protocol.Batches) bool {
+	return scan.Magic() < 2 && scan.Message().Codec() != 0 && scan.Message().Offset == 0
+}
+
+func (c *cutter) fail(next int64, err error) {
+	c.err = &batchFailure{offset: c.next, next: next, err: err}
+}
+
+// skips says whether the batch holds nothing for the application. What is skipped is checked first, like what is not: a
+// flipped bit in a header must not make a batch vanish.
+func (c *cutter) skips(scan *protocol.Batches) (bool, error) {
+	skip, err := c.nothingIn(scan)
+	if !skip || err != nil || !c.cfg.checkCRCs {
+		return skip, err
+	}
+	if scan.Magic() == 2 {
+		if !scan.Header().CRCValid(scan.Bytes()) {
+			return false, errors.New("the checksum (CRC-32C) does not match")
+		}
+	} else if !scan.Message().CRCValid() {
+		return false, errors.New("the checksum (CRC-32) does not match")
+	}
+	return true, nil
+}
+
+func (c *cutter) nothingIn(scan *protocol.Batches) (bool, error) {
+	below := scan.NextOffset() <= c.next
+	if scan.Magic() < 2 {
+		return below && !legacyWrapper(scan), nil
+	}
+	h := scan.Header()
+	for len(c.aborted) > 0 && c.aborted[0].FirstOffset <= h.LastOffset() {
+		if c.pids == nil {
+			c.pids = make(map[int64]struct{})
+		}
+		c.pids[c.aborted[0].ProducerID] = struct{}{}
+		c.aborted = c.aborted[1:]
+	}
+	if h.Control() {
+		return true, c.control(scan)
+	}
+	if h.NumRecords == 0 {
+		return true, nil // compaction left it for its producer's sake
+	}
+	_, aborted := c.pids[h.ProducerID]
+	return below || (aborted && h.Transactional()), nil
+}
+
+// control takes in a control batch: an abort marker ends its producer's aborted transaction.
+func (c *cutter) control(scan *protocol.Batches) error {
+	h := scan.Header()
+	if len(c.pids) == 0 || h.NumRecords == 0 {
+		return nil
+	}
+	if codec := compress.Codec(h.Codec()); codec != compress.None {
+		return fmt.Errorf("a control batch is compressed (%v)", codec)
+	}
+	kind, err := h.ControlType(scan.Records())
+	if err != nil {
+		return err
+	}
+	if kind == protocol.ControlAbort {
+		delete(c.pids, h.ProducerID)
+	}
+	return nil
+}
+
+// skip moves the position past a batch.
+func (c *cutter) skip(next int64) {
+	if len(c.segments) == 0 {
+		c.segments = append(c.segments, &segment{p: c.p, next: next, parsed: true})
+	}
+	last := c.segments[len(c.segments)-1]
+	last.next = max(last.next, next)
+	c.open = nil // what follows is not adjacent
+}
+
+// add puts a batch into the open segment, or into one of its own.
+func (c *cutter) add(scan *protocol.Batches, next int64) {
+	batch := scan.Bytes()
+	s := c.open
+	if s == nil || s.size+len(batch) > segmentBytes {
+		at := scan.Pos()
+		s = &segment{p: c.p, set: c.set, data: c.data[at:at]}
+		s.decoder.from = c.next
+		c.set.users++
+		c.segments = append(c.segments, s)
+		c.open = s
+	}
+	s.data = s.data[:len(s.data)+len(batch)]
+	s.decoder.rest = s.data
+	s.size += len(batch)
+	s.next = max(next, c.next)
+	s.batches++
+	switch {
+	case scan.Magic() == 2:
+		s.records += int(scan.Header().NumRecords)
+	case scan.Message().Codec() != 0:
+		s.records += legacyGuess
+	default:
+		s.records++
+	}
+}

@@ -1,0 +1,181 @@
+package kafka
+
+import (
+	"testing"
+	"time"
+
+	"github.com/stretchr/testify/require"
+
+	"github.com/seed-7379b4e8/kafka/protocol"
+)
+
+// asked gives the partitions that a request names, and what it forgets.
+func asked(pl *fetchPlan) (offsets map[int32]int64, forgotten []int32) {
+	offsets = make(map[int32]int64)
+	for _, t := range pl.request.Topics {
+		for _, p := range t.Partitions {
+			offsets[p.Partition] = p.FetchOffset
+		}
+	}
+	for _, t := range pl.request.ForgottenTopicsData {
+		forgotten = append(forgotten, t.Partitions...)
+	}
+	return offsets, forgotten
+}
+
+func TestLanes_PartitionThatBecomesFetchableTakesTheSideLaneUntilTheMainLaneIsFree(t *testing.T) {
+	r := newRooms(t)
+	parts := r.assign(2)
+	main, side := r.plan()
+	require.Nil(t, side)
+	r.answer(main, part{index: 0, set: batchOf(0, 2)}, part{index: 1})
+	r.drain()
+	main, side = r.plan() // the long poll
+	require.Nil(t, side)
+	require.Equal(t, int32(500), main.request.MaxWaitMs)
+
+	require.NoError(t, r.Seek(parts[0].tp, 1))
+	none, side := r.plan()
+	require.Nil(t, none, "the main lane is out")
+	got, _ := asked(side)
+	require.Equal(t, map[int32]int64{0: 1}, got)
+	require.Zero(t, side.request.MaxWaitMs)
+	require.Equal(t, int32(-1), side.request.SessionEpoch)
+	r.answer(side, part{index: 0, set: batchOf(0, 2)})
+	require.Equal(t, []int64{1}, offsetsOf(r.drain()))
+
+	_, side = r.plan() // at the end: something may be there already
+	require.Zero(t, side.request.MaxWaitMs)
+	r.answer(side, part{index: 0})
+	_, side = r.plan() // there was not
+	require.Equal(t, int32(sideWait/time.Millisecond), side.request.MaxWaitMs)
+
+	// The long poll ends while the side lane polls: the session takes the partition back.
+	r.answer(main)
+	main, _ = r.plan()
+	got, forgotten := asked(main)
+	require.Equal(t, map[int32]int64{0: 2}, got)
+	require.Empty(t, forgotten)
+	r.answer(side, part{index: 0})
+	none, side = r.plan()
+	require.Nil(t, none)
+	require.Nil(t, side, "the long poll has it")
+
+	// What both bring is taken once.
+	r.answer(main, part{index: 0, set: batchOf(2, 1)})
+	require.Equal(t, []int64{2}, offsetsOf(r.drain()))
+}
+
+func TestLanes_SessionForgetsWhatTheSideLaneTook(t *testing.T) {
+	r := newRooms(t)
+	parts := r.assign(2)
+	r.fetched(part{index: 0}, part{index: 1})
+	main, _ := r.plan()
+	require.NoError(t, r.Seek(parts[0].tp, 5))
+	_, side := r.plan()
+	require.NotNil(t, side)
+
+	r.answer(main, part{index: 0, set: batchOf(0, 1)}) // of the old position
+	main, _ = r.plan()
+
+	got, forgotten := asked(main)
+	require.Empty(t, got)
+	require.Equal(t, []int32{0}, forgotten)
+	require.Empty(t, r.drain())
+	r.answer(side, part{index: 0, set: batchOf(5, 1)})
+	require.Equal(t, []int64{5}, offsetsOf(r.drain()))
+}
+
+func TestLanes_PartitionOfAnAnswerBeingReadWaitsForTheNextOne(t *testing.T) {
+	r := newRooms(t)
+	r.assign(2)
+	main, _ := r.plan()
+	v := r.visit(main, part{index: 0, set: batchOf(0, 1)}) // the second partition is still on its way
+
+	none, side := r.plan()
+	require.Nil(t, none)
+	require.Nil(t, side)
+
+	r.fetcher.landed(main, v, nil, false)
+	main, _ = r.plan()
+	got, _ := asked(main)
+	require.Equal(t, map[int32]int64{0: 1}, got, "the other one is in the session as it was")
+}
+
+func TestLanes_FlightToAFormerLeaderDoesNotCount(t *testing.T) {
+	r := newRooms(t)
+	parts := r.assign(2)
+	r.fetched(part{index: 0}, part{index: 1})
+	main, _ := r.plan()
+	require.NoError(t, r.Seek(parts[0].tp, 5))
+	_, side := r.plan()
+
+	r.sub.mu.Lock()
+	for _, p := range parts {
+		p.fetch.leader = 2
+		r.fetcher.markDirty(p)
+	}
+	r.sub.mu.Unlock()
+	main2, _ := r.plan()
+	require.Equal(t, int32(2), main2.node)
+	got, _ := asked(main2)
+	require.Equal(t, map[int32]int64{0: 5, 1: 0}, got)
+
+	r.answer(side, part{index: 0, set: batchOf(5, 1)}) // too late
+	r.answer(main, part{index: 1, set: batchOf(0, 1)})
+	require.Empty(t, r.drain())
+	r.answer(main2, part{index: 0, set: batchOf(5, 1)})
+	require.Equal(t, []int64{5}, offsetsOf(r.drain()))
+	r.sub.unsubscribe()
+	for _, pl := range plansOf(r) {
+		r.answer(pl)
+	}
+	r.requireAllFree()
+}
+
+// plansOf plans everything there is.
+func plansOf(r *rooms) (out []*fetchPlan) {
+	r.sub.mu.Lock()
+	defer r.sub.mu.Unlock()
+	out, _ = r.fetcher.plan(time.Now())
+	return out
+}
+
+func TestLanes_FailedFetchBeginsTheSessionAnew(t *testing.T) {
+	cases := []struct {
+		name    string
+		code    protocol.ErrorCode
+		id      int32
+		waits   bool // for the backoff
+		refresh bool
+	}{
+		{"the broker forgot it", protocol.FetchSessionIDNotFound, 0, false, false},
+		{"the epochs differ", protocol.InvalidFetchSessionEpoch, 7, false, false},
+		{"the topic ids differ", protocol.FetchSessionTopicIDError, 7, true, true},
+		{"anything else", protocol.UnknownServerError, 7, true, true},
+	}
+	for _, c := range cases {
+		t.Run(c.name, func(t *testing.T) {
+			r := newRooms(t)
+			r.assign(2)
+			r.fetched(part{index: 0}, part{index: 1})
+			main, _ := r.plan()
+			require.Equal(t, []int32{7, 1}, []int32{main.request.SessionID, main.request.SessionEpoch})
+
+			v := &fetchVisitor{f: r.fetcher, plan: main}
+			require.NoError(t, v.Response(&protocol.FetchResponse{ErrorCode: c.code}))
+			refresh := r.fetcher.landed(main, v, nil, false)
+
+			require.Equal(t, c.refresh, refresh != "", refresh)
+			main, _ = r.plan()
+			if c.waits {
+				require.Nil(t, main)
+				r.fetcher.nodes[1].retryAt = time.Time{}
+				main, _ = r.plan()
+			}
+			got, _ := asked(main)
+			require.Equal(t, map[int32]int64{0: 0, 1: 0}, got, "all of it")
+			require.Equal(t, []int32{c.id, 0}, []int32{main.request.SessionID, main.request.SessionEpoch})
+		})
+	}
+}

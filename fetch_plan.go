@@ -1,0 +1,311 @@
+package kafka
+
+import (
+	"slices"
+	"time"
+
+	"github.com/seed-7379b4e8/kafka/protocol"
+)
+
+// leastFetch is the least room that a fetch is sent with, unless a partition may have even less.
+const leastFetch = 64 << 10
+
+// A fetchPlan is one fetch to send.
+type fetchPlan struct {
+	node       int32
+	lane       int
+	request    *protocol.FetchRequest
+	wait       time.Duration
+	overdue    int
+	maxVersion int16
+	setLimit   int   // the largest record set that is not a single batch
+	left       int64 // reserved in the budget, and not used up by record sets
+	side       []*partition
+}
+
+// A verdict says whether a partition can be fetched now.
+type verdict int8
+
+const (
+	fetchNot   verdict = iota // not until something changes
+	fetchLater                // at retryAt
+	fetchNow
+)
+
+// fetchable decides about one partition; limit is how many buffered bytes it may have and still be fetched.
+func (p *partition) fetchable(now time.Time, limit int) verdict {
+	switch {
+	case p.gone, p.paused, !p.known, p.source() < 0:
+		return fetchNot
+	case p.buf.bytes >= limit, p.buf.broken(), p.fetch.held, p.fetch.validate, p.fetch.lost, p.fetch.blocked, p.refused:
+		return fetchNot
+	case now.Before(p.fetch.retryAt):
+		return fetchLater
+	}
+	return fetchNow
+}
+
+// planLane decides what to ask broker n on a lane that is free. nil: nothing.
+func (f *fetcher) planLane(n *fetchNode, lane int, now time.Time) (*fetchPlan, time.Time) {
+	picked, again := f.candidates(n, lane, now)
+	if len(picked) == 0 && (lane == sideLane || len(n.session.members) == 0) {
+		return nil, again
+	}
+	if !f.pressing(n, lane, picked) {
+		f.putBack(n, picked)
+		return nil, again // when one of them runs low, all of them are asked for together
+	}
+	room := f.reserveRoom(n, lane, picked, now)
+	if room == 0 {
+		f.putBack(n, picked)
+		return nil, again // whoever gives memory back wakes the planner
+	}
+	pl := &fetchPlan{node: n.id, lane: lane, left: room, overdue: n.overdue, wait: f.cfg.fetchMaxWait}
+	req := protocol.NewFetchRequest()
+	req.MinBytes = int32(min(int64(f.cfg.fetchMinBytes), room))
+	req.MaxBytes = int32(room)
+	req.IsolationLevel = int8(f.cfg.isolation)
+	req.RackID = f.cfg.rackID
+	pl.request = req
+	partitionBytes := int32(min(int64(f.cfg.maxPartitionBytes), room))
+	pl.setLimit = int(partitionBytes)
+	if lane == mainLane {
+		f.planMain(n, pl, picked, partitionBytes)
+	} else {
+		f.planSide(n, pl, picked, partitionBytes)
+	}
+	req.MaxWaitMs = int32(pl.wait.Milliseconds())
+	return pl, again
+}
+
+// pressing says whether a fetch is to be sent now: a partition runs low, or others are waiting for what is written next.
+// Partitions that are merely not full wait for company, so that requests are few and answers large.
+func (f *fetcher) pressing(n *fetchNode, lane int, picked []*partition) bool {
+	waiting := 0
+	if lane == mainLane {
+		waiting = len(n.session.members)
+	}
+	for _, p := range picked {
+		if p.buf.bytes < f.cfg.maxPartitionBytes || p.fetch.need > 0 {
+			return true
+		}
+		if p.fetch.session.on && p.fetch.session.node == n.id {
+			waiting--
+		}
+	}
+	return waiting > 0
+}
+
+// candidates takes from the dirty partitions of n those that this lane can fetch; the others stay dirty as long as
+// there is a reason to look at them again.
+func (f *fetcher) candidates(n *fetchNode, lane int, now time.Time) (picked []*partition, again time.Time) {
+	limit := 2 * f.cfg.maxPartitionBytes
+	for range n.dirty.len() {
+		p := n.dirty.pop()
+		if p.fetch.dirty != n {
+			continue // it has been queued elsewhere since
+		}
+		p.fetch.dirty = nil
+		if p.gone {
+			continue
+		}
+		switch v := p.fetchable(now, limit); {
+		case v == fetchNow && !p.inFlight(lane, n):
+			picked = append(picked, p)
+		case v == fetchNow:
+			f.markDirty(p)
+		default:
+			if v == fetchLater {
+				again = sooner(again, p.fetch.retryAt)
+				f.markDirty(p)
+			}
+			if lane == mainLane && p.fetch.session.on {
+				n.session.forget(p)
+			} else if p.fetch.session.on {
+				f.markDirty(p) // to be forgotten when the main lane is free
+			}
+		}
+	}
+	return picked, again
+}
+
+// inFlight says whether a fetch that is out on the other lane brings what p needs.
+func (p *partition) inFlight(lane int, n *fetchNode) bool {
+	if lane == mainLane {
+		fl := p.fetch.flight
+		return fl.on && fl.node == n && fl.epoch == p.epoch && !fl.repeat
+	}
+	// With an offset behind the session's, its answer is being read right now: the next fetch of the session is near.
+	e := p.fetch.session
+	return n.busy[mainLane] && e.on && e.epoch == p.epoch && e.offset <= p.fetch.offset
+}
+
+// reserveRoom takes memory for an answer: a share of what there is, so that fetches to several brokers do not starve one
+// another. A partition whose next batch is larger than that goes first: nobody else takes what it waits for.
+func (f *fetcher) reserveRoom(n *fetchNode, lane int, picked []*partition, now time.Time) int64 {
+	b := f.sub.budget
+	least := min(int64(f.cfg.maxPartitionBytes), leastFetch, b.general()/2)
+	share := max(b.general()/int64(4*max(1, len(f.nodes))), int64(f.cfg.maxPartitionBytes))
+	for _, p := range picked {
+		if int64(p.fetch.need) > least {
+			least = int64(p.fetch.need)
+			f.needy = p
+		}
+	}
+	spare := int64(0)
+	if p := f.needy; p != nil && !slices.Contains(picked, p) {
+		if p.fetch.need > 0 && p.fetchable(now, 1) == fetchNow {
+			spare = int64(p.fetch.need)
+		} else {
+			f.needy = nil
+		}
+	}
+	high := max(least, min(int64(f.cfg.fetchMaxBytes), share))
+	room := b.takeRawUpTo(least, high, spare)
+	if room == 0 && f.keepsWaiting(n, lane, picked) {
+		f.sub.makeRoom(least + spare)
+		room = b.takeRawUpTo(least, high, spare)
+	}
+	return room
+}
+
+// keepsWaiting says whether a Get call waits for a partition that this fetch would be for and that has nothing: one of
+// those picked, or one that the session knows already.
+func (f *fetcher) keepsWaiting(n *fetchNode, lane int, picked []*partition) bool {
+	empty := func(p *partition) bool { return len(p.buf.segments) == 0 && f.sub.wanted(p) }
+	if slices.ContainsFunc(picked, empty) {
+		return true
+	}
+	if lane == mainLane {
+		for p := range n.session.members {
+			if empty(p) {
+				return true
+			}
+		}
+	}
+	return false
+}
+
+func (f *fetcher) putBack(n *fetchNode, picked []*partition) {
+	for _, p := range picked {
+		f.markDirty(p)
+	}
+}
+
+// planMain fills in the session's request: what is new or changed, and what is to be forgotten; or everything.
+func (f *fetcher) planMain(n *fetchNode, pl *fetchPlan, picked []*partition, partitionBytes int32) {
+	s := &n.session
+	req := pl.request
+	var add requestTopics
+	changed := picked[:0]
+	for _, p := range picked {
+		e := p.entry(n.id, partitionBytes)
+		if e != p.fetch.session {
+			s.put(p, e)
+			changed = append(changed, p)
+		}
+	}
+	req.SessionID, req.SessionEpoch = s.next()
+	if s.full() {
+		s.forgotten = nil
+		for p := range s.members {
+			add.partition(p, p.fetch.session)
+		}
+	} else {
+		for _, p := range changed {
+			add.partition(p, p.fetch.session)
+		}
+		for _, fp := range s.forgotten {
+			if q := f.sub.partitions[fp.tp]; q == nil || !q.fetch.session.on || q.fetch.session.node != n.id || q.fetch.session.topicID != fp.topicID {
+				add.forget(fp)
+			}
+		}
+		s.forgotten = nil
+	}
+	req.Topics, req.ForgottenTopicsData = add.topics, add.forgotten
+	if s.unnamed > 0 {
+		pl.maxVersion = lastVersionByName
+	}
+}
+
+// lastVersionByName is the last version of Fetch that names topics by name; versions from 13 on need ids (KIP-516).
+const lastVersionByName = 12
+
+// planSide fills in a request without a session.
+func (f *fetcher) planSide(n *fetchNode, pl *fetchPlan, picked []*partition, partitionBytes int32) {
+	var add requestTopics
+	pl.wait = 0
+	fresh := false
+	for _, p := range picked {
+		fl := &p.fetch.flight
+		repeat := fl.node == n && fl.epoch == p.epoch && fl.offset == p.fetch.offset
+		*fl = flight{on: true, node: n, epoch: p.epoch, offset: p.fetch.offset, repeat: repeat}
+		if repeat {
+			f.markDirty(p) // for the main lane, should it be free first
+		} else {
+			fresh = true
+		}
+		if p.fetch.session.on {
+			n.session.forget(p) // else the session would bring again and again what the side lane has brought
+		}
+		if add.partition(p, p.entry(pl.node, partitionBytes)) {
+			pl.maxVersion = lastVersionByName
+		}
+	}
+	if !fresh {
+		pl.wait = min(sideWait, f.cfg.fetchMaxWait)
+	}
+	pl.side = picked
+	pl.request.SessionID, pl.request.SessionEpoch = 0, -1
+	pl.request.Topics = add.topics
+}
+
+// entry is what a session is to be told about p.
+func (p *partition) entry(node, maxBytes int32) sessionEntry {
+	return sessionEntry{
+		on: true, node: node, epoch: p.epoch, offset: p.fetch.offset,
+		leaderEpoch: p.fetch.leaderEpoch, maxBytes: maxBytes, topicID: p.fetch.topicID,
+	}
+}
+
+// requestTopics groups partitions by topic, as requests have them.
+type requestTopics struct {
+	topics    []protocol.FetchRequestTopic
+	forgotten []protocol.FetchRequestForgottenTopic
+	at        map[string]int
+	forgetAt  map[forgottenPartition]int
+}
+
+// partition adds one; it reports whether its topic's id is not known.
+func (r *requestTopics) partition(p *partition, e sessionEntry) (noID bool) {
+	if r.at == nil {
+		r.at = make(map[string]int)
+	}
+	i, ok := r.at[p.tp.Topic]
+	if !ok {
+		i = len(r.topics)
+		r.at[p.tp.Topic] = i
+		r.topics = append(r.topics, protocol.FetchRequestTopic{Topic: p.tp.Topic, TopicID: e.topicID})
+	}
+	part := protocol.NewFetchRequestPartition()
+	part.Partition = p.tp.Partition
+	part.CurrentLeaderEpoch = e.leaderEpoch
+	part.FetchOffset = e.offset
+	part.PartitionMaxBytes = e.maxBytes
+	r.topics[i].Partitions = append(r.topics[i].Partitions, part)
+	return e.topicID == (protocol.UUID{})
+}
+
+func (r *requestTopics) forget(fp forgottenPartition) {
+	if r.forgetAt == nil {
+		r.forgetAt = make(map[forgottenPartition]int)
+	}
+	key := forgottenPartition{topicID: fp.topicID, tp: TopicPartition{Topic: fp.tp.Topic}}
+	i, ok := r.forgetAt[key]
+	if !ok {
+		i = len(r.forgotten)
+		r.forgetAt[key] = i
+		r.forgotten = append(r.forgotten, protocol.FetchRequestForgottenTopic{Topic: fp.tp.Topic, TopicID: fp.topicID})
+	}
+	r.forgotten[i].Partitions = append(r.forgotten[i].Partitions, fp.tp.Partition)
+}

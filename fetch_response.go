@@ -1,0 +1,306 @@
+package kafka
+
+import (
+	"errors"
+	"fmt"
+	"slices"
+	"time"
+
+	"github.com/seed-7379b4e8/kafka/protocol"
+)
+
+// A fetchVisitor takes in the answer to one fetch while it is read from the socket: record sets go straight into memory
+// of their own, and are queued for decoding as soon as they are whole. It runs in the connection's goroutine, takes the
+// subscription's mutex for moments and never waits.
+type fetchVisitor struct {
+	f    *fetcher
+	plan *fetchPlan
+
+	code    protocol.ErrorCode // of the response as a whole
+	refresh string             // why metadata is to be refreshed
+	hints   []leaderHint
+
+	current      *partition // whose record set is being read
+	currentEpoch uint64
+	currentBytes int
+	tooLarge     int // size of a record set that is over the limit and was drained
+}
+
+// A leaderHint is a new leader that a broker named beside its refusal (KIP-951).
+type leaderHint struct {
+	tp     TopicPartition
+	leader protocol.FetchResponseLeaderIDAndEpoch
+}
+
+// Response implements protocol.FetchVisitor.
+func (v *fetchVisitor) Response(h *protocol.FetchResponse) error {
+	v.code = h.ErrorCode
+	if v.plan.lane != mainLane || h.ErrorCode != protocol.None {
+		return nil
+	}
+	v.f.sub.mu.Lock()
+	defer v.f.sub.mu.Unlock()
+	v.f.node(v.plan.node).session.answered(h.SessionID)
+	return nil
+}
+
+// expected gives the partition an answer is about, if the answer is still of use: nothing has changed since it was asked
+// for. Called with the mutex held.
+func (v *fetchVisitor) expected(fp *protocol.FetchedPartition) *partition {
+	topic := fp.Topic
+	if topic == "" {
+		topic = v.f.topics[fp.TopicID]
+	}
+	p := v.f.sub.partitions[TopicPartition{Topic: topic, Partition: fp.Partition.PartitionIndex}]
+	if p == nil || !p.known || p.source() != v.plan.node {
+		return nil
+	}
+	if v.plan.lane == sideLane {
+		if fl := p.fetch.flight; fl.on && fl.node.id == v.plan.node && fl.epoch == p.epoch && fl.offset == p.fetch.offset {
+			return p
+		}
+		return nil
+	}
+	e := p.fetch.session
+	if e.on && e.node == v.plan.node && e.epoch == p.epoch && e.offset == p.fetch.offset &&
+		(fp.TopicID == protocol.UUID{} || fp.TopicID == e.topicID) {
+		return p
+	}
+	return nil
+}
+
+// Records implements protocol.FetchVisitor: it gives memory for a record set, charged to the budget first.
+func (v *fetchVisitor) Records(fp *protocol.FetchedPartition, size int) []byte {
+	s := v.f.sub
+	s.mu.Lock()
+	p := v.expected(fp)
+	v.current, v.currentBytes, v.tooLarge = nil, 0, 0
+	if p == nil || fp.Partition.ErrorCode != protocol.None || p.paused {
+		s.mu.Unlock()
+		return nil
+	}
+	if size > max(v.f.cfg.maxBatchBytes, v.plan.setLimit) {
+		v.tooLarge = size
+		s.mu.Unlock()
+		return make([]byte, protocol.BatchHeaderSize) // enough to tell which batch it is
+	}
+	if int64(size) > v.plan.left {
+		extra := int64(size) - v.plan.left
+		if !s.budget.takeRaw(extra) {
+			p.fetch.need = size
+			s.mu.Unlock()
+			return nil
+		}
+		v.plan.left += extra
+	}
+	v.plan.left -= int64(size)
+	v.current, v.currentEpoch, v.currentBytes = p, p.epoch, size
+	s.mu.Unlock()
+	return make([]byte, size)
+}
+
+// Partition implements protocol.FetchVisitor: it takes in what was read of one partition.
+func (v *fetchVisitor) Partition(fp *protocol.FetchedPartition) error {
+	s := v.f.sub
+	part := &fp.Partition
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	set := &recordSet{bytes: int64(v.currentBytes), users: 1}
+	v.current, v.currentBytes = nil, 0
+	defer func() { set.leave(s.budget) }()
+	p := v.expected(fp)
+	if p == nil {
+		return nil
+	}
+	if part.ErrorCode != protocol.None {
+		v.failed(p, part)
+		return nil
+	}
+	p.fetch.attempts, p.fetch.resets = 0, 0
+	p.highwater, p.stable, p.logStart = part.HighWatermark, part.LastStableOffset, part.LogStartOffset
+	if p.stable < 0 || p.stable > p.highwater {
+		p.stable = p.highwater
+	}
+	p.lastAnswer = time.Now()
+	v.f.prefer(p, part.PreferredReadReplica)
+	switch {
+	case fp.RecordsSize == 0:
+		s.healed(p)
+	case v.tooLarge > 0:
+		v.oversized(p, part.Records)
+	case fp.RecordsSize > 0 && part.Records == nil:
+		v.f.markDirty(p) // no room: asked again with as much as it needs
+	case len(part.Records) > 0:
+		p.fetch.need = 0
+		v.taken(p, part, set)
+	}
+	return nil
+}
+
+// taken queues a record set.
+func (v *fetchVisitor) taken(p *partition, part *protocol.FetchResponsePartition, set *recordSet) {
+	s := v.f.sub
+	cut := newCutter(p, part, set, v.f.cfg)
+	cut.run()
+	next := cut.next
+	for _, seg := range cut.segments {
+		p.buf.push(seg)
+	}
+	var bad *batchFailure
+	var large *tooLargeError
+	switch {
+	case cut.err == nil:
+	case errors.As(cut.err, &bad) && errors.As(bad.err, &large):
+		p.buf.push(&segment{p: p, next: bad.offset, parsed: true, err: s.tooLarge(p.tp, bad.offset, bad.next, large.size)})
+	case errors.As(cut.err, &bad) && p.fetch.foundCorrupt(bad.next):
+		p.buf.push(&segment{p: p, next: bad.offset, parsed: true, err: &CorruptRecordError{
+			TopicPartition: p.tp, Offset: bad.offset, NextOffset: bad.next, Err: bad.err}})
+	case errors.As(cut.err, &bad):
+		s.refetch(p, bad.offset)
+	}
+	if next > p.fetch.offset {
+		p.fetch.offset, p.fetch.lastEpoch, p.fetch.stuck = next, cut.lastEpoch, 0
+		s.healed(p)
+	} else if cut.err == nil {
+		v.noProgress(p)
+	}
+	v.f.markDirty(p)
+	s.settle(p)
+	s.decodable(p)
+	if len(p.buf.segments) == 0 || p.buf.failed() != nil {
+		s.wake(p)
+	}
+	s.signal()
+}
+
+// noProgress is for an answer with records of which none is at or behind the offset asked for.
+func (v *fetchVisitor) noProgress(p *partition) {
+	p.fetch.stuck++
+	p.fetch.attempts = p.fetch.stuck - 1
+	v.f.backOff(p)
+	if p.fetch.stuck >= 3 {
+		v.f.sub.fail(p, &CorruptRecordError{
+			TopicPartition: p.tp, Offset: p.fetch.offset, NextOffset: p.fetch.offset + 1,
+			Err: fmt.Errorf("broker %d answers again and again with records below that offset only", v.plan.node),
+		})
+	}
+}
+
+// oversized is for a record set that was not read, being larger than a batch may be.
+func (v *fetchVisitor) oversized(p *partition, start []byte) {
+	offset, next, size := p.fetch.offset, p.fetch.offset+1, v.tooLarge
+	if h, err := protocol.ParseBatchHeader(start); err == nil && h.NextOffset() > offset {
+		offset, next = max(h.BaseOffset, offset), h.NextOffset()
+		if h.Size() > v.f.cfg.maxBatchBytes {
+			size = h.Size()
+		}
+	}
+	seg := &segment{p: p, next: offset, parsed: true}
+	seg.err = v.f.sub.tooLarge(p.tp, offset, next, size)
+	p.buf.push(seg)
+	v.f.sub.settle(p)
+	v.f.sub.wake(p)
+	v.f.markDirty(p)
+}
+
+// End implements protocol.FetchVisitor.
+func (v *fetchVisitor) End(endpoints []protocol.FetchResponseNodeEndpoint) error {
+	for _, h := range v.hints {
+		v.f.cluster.Hint(h.tp.Topic, h.tp.Partition, h.leader.LeaderID, h.leader.LeaderEpoch, endpoints)
+	}
+	return nil
+}
+
+// failed takes in a partition's error code, as the table of fetch errors says.
+func (v *fetchVisitor) failed(p *partition, part *protocol.FetchResponsePartition) {
+	code := part.ErrorCode
+	action := fetchErrorAction(code)
+	if l := part.CurrentLeader; l != nil && l.LeaderID >= 0 && l.LeaderEpoch >= 0 {
+		v.hints = append(v.hints, leaderHint{tp: p.tp, leader: *l})
+	}
+	if action.refresh {
+		v.refresh = code.Name() + " for " + p.tp.String()
+	}
+	if v.f.backToLeader(p) && action.reset {
+		return // the replica lags behind; its leader knows
+	}
+	if action.reset {
+		v.f.outOfRange(p)
+		return
+	}
+	v.f.backOff(p)
+	v.f.markDirty(p)
+	if action.tell {
+		v.f.sub.fail(p, brokerError("Fetch", fmt.Sprint(v.plan.node), p.tp, code))
+	}
+}
+
+// outOfRange is for a position that the log does not have: WithAutoOffsetReset says where to go on.
+func (f *fetcher) outOfRange(p *partition) {
+	if len(p.buf.segments) > 0 {
+		// What is buffered comes first; the offset is asked for again when it has been handed out.
+		f.backOff(p)
+		f.markDirty(p)
+		return
+	}
+	start := startAt{reset: f.cfg.reset, why: protocol.OffsetOutOfRange.Name(), from: p.fetch.offset}
+	if start.reset == ResetNone {
+		p.epoch++
+		p.start, p.fetch.lost = start, true
+		f.sub.wakeOffsets()
+		return
+	}
+	// A broker that refuses what it named itself is not asked as fast as it answers.
+	start.attempts = p.fetch.resets
+	start.retryAt = time.Now().Add(f.backoff.After(start.attempts))
+	f.sub.reset(p, start)
+	p.fetch.resets++
+}
+
+// A fetchAction is what is done about a partition's error code. All of them wait for the backoff and ask again.
+type fetchAction struct {
+	refresh bool // ask for metadata
+	reset   bool // the position is not in the log
+	tell    bool // the application is told until it passes
+}
+
+// fetchErrorActions has every code that the Fetch schema documents; fetchErrorAction decides about others.
+var fetchErrorActions = map[protocol.ErrorCode]fetchAction{
+	protocol.OffsetOutOfRange:           {reset: true},
+	protocol.NotLeaderOrFollower:        {refresh: true},
+	protocol.ReplicaNotAvailable:        {refresh: true},
+	protocol.KafkaStorageError:          {refresh: true},
+	protocol.FencedLeaderEpoch:          {refresh: true},
+	protocol.OffsetNotAvailable:         {refresh: true},
+	protocol.LeaderNotAvailable:         {refresh: true},
+	protocol.UnknownTopicOrPartition:    {refresh: true},
+	protocol.UnknownTopicID:             {refresh: true},
+	protocol.InconsistentTopicID:        {refresh: true},
+	protocol.UnknownLeaderEpoch:         {},
+	protocol.UnknownServerError:         {},
+	protocol.TopicAuthorizationFailed:   {tell: true},
+	protocol.CorruptMessage:             {tell: true},
+	protocol.UnsupportedCompressionType: {tell: true},
+	protocol.OffsetMovedToTieredStorage: {refresh: true},
+}
+
+func fetchErrorAction(code protocol.ErrorCode) fetchAction {
+	if a, ok := fetchErrorActions[code]; ok {
+		return a
+	}
+	return fetchAction{tell: !code.Retriable(), refresh: code.Retriable()}
+}
+
+// sortAborted puts aborted transactions in order of their first offset; not every broker does.
+func sortAborted(list []protocol.FetchResponseAbortedTransaction) []protocol.FetchResponseAbortedTransaction {
+	slices.SortFunc(list, func(a, b protocol.FetchResponseAbortedTransaction) int {
+		switch {
+		case a.FirstOffset < b.FirstOffset:
+			return -1
+		case a.FirstOffset > b.FirstOffset:
+			return 1
+		}
+		return 0
+	})
+	return list
+}

@@ -1,0 +1,199 @@
+package kafka
+
+import (
+	"math"
+	"testing"
+	"time"
+
+	"github.com/stretchr/testify/require"
+
+	"github.com/seed-7379b4e8/kafka/protocol"
+)
+
+// The session's ids and epochs, as KIP-227 has them.
+func TestSession_Epochs(t *testing.T) {
+	s := newFetchSession()
+	next := func() []int32 { id, epoch := s.next(); return []int32{id, epoch} }
+	require.Equal(t, []int32{0, 0}, next(), "full, please make one")
+	require.True(t, s.full())
+
+	s.answered(0)
+	require.Equal(t, []int32{0, 0}, next(), "none was granted: asked for again")
+
+	s.answered(5)
+	require.Equal(t, []int32{5, 1}, next())
+	require.False(t, s.full())
+	s.answered(5)
+	require.Equal(t, []int32{5, 2}, next())
+	s.answered(6)
+	require.Equal(t, []int32{6, 1}, next(), "another one")
+
+	s.epoch = math.MaxInt32
+	s.answered(6)
+	require.Equal(t, []int32{6, 1}, next(), "the epoch wraps to 1: 0 would make a new one")
+
+	s.reset(protocol.InvalidFetchSessionEpoch)
+	require.Equal(t, []int32{6, 0}, next(), "the broker may have it still: named once more, to be dropped")
+	s.answered(7)
+	s.reset(protocol.FetchSessionIDNotFound)
+	require.Equal(t, []int32{0, 0}, next(), "the broker has none")
+}
+
+func TestSession_Members(t *testing.T) {
+	s := newFetchSession()
+	named, unnamed := newPartition(TopicPartition{"t", 0}, startAt{}), newPartition(TopicPartition{"u", 0}, startAt{})
+	s.put(named, sessionEntry{on: true, topicID: testTopicID})
+	s.put(unnamed, sessionEntry{on: true})
+	require.Equal(t, 1, s.unnamed)
+	s.put(unnamed, sessionEntry{on: true, topicID: testTopicID}) // its id is known now
+	require.Zero(t, s.unnamed)
+	require.Len(t, s.members, 2)
+
+	s.forget(named)
+	s.forget(named)
+	require.Equal(t, []forgottenPartition{{topicID: testTopicID, tp: named.tp}}, s.forgotten)
+	require.False(t, named.fetch.session.on)
+
+	s.put(named, sessionEntry{on: true})
+	members := s.reset(protocol.None)
+	require.ElementsMatch(t, []*partition{named, unnamed}, members)
+	require.Empty(t, s.forgotten)
+	require.Empty(t, s.members)
+	require.Zero(t, s.unnamed)
+	require.False(t, named.fetch.session.on)
+}
+
+func TestSession_OnlyWhatChangesIsSaid(t *testing.T) {
+	r := newRooms(t)
+	parts := r.assign(3)
+	pl, _ := r.plan()
+	got, _ := asked(pl)
+	require.Equal(t, map[int32]int64{0: 0, 1: 0, 2: 0}, got)
+	r.answer(pl, part{index: 0, set: batchOf(0, 4)}, part{index: 1}, part{index: 2})
+	r.drain()
+
+	pl, _ = r.plan()
+	got, forgotten := asked(pl)
+	require.Equal(t, map[int32]int64{0: 4}, got)
+	require.Empty(t, forgotten)
+	require.NoError(t, r.Pause(parts[1].tp))
+	r.answer(pl)
+
+	pl, _ = r.plan()
+	got, forgotten = asked(pl)
+	require.Empty(t, got)
+	require.Equal(t, []int32{1}, forgotten)
+	require.NoError(t, r.Resume(parts[1].tp))
+	require.NoError(t, r.Assign(parts[0].tp, parts[1].tp))
+	r.answer(pl)
+
+	pl, side := r.plan()
+	require.Nil(t, side)
+	got, forgotten = asked(pl)
+	require.Equal(t, map[int32]int64{1: 0}, got)
+	require.Equal(t, []int32{2}, forgotten)
+	r.answer(pl)
+}
+
+func TestSession_PartitionForgottenAndAddedBetweenTwoFetchesIsNamedOnce(t *testing.T) {
+	r := newRooms(t)
+	parts := r.assign(2)
+	r.fetched(part{index: 0}, part{index: 1})
+	pl, _ := r.plan()
+	require.NoError(t, r.Assign(parts[1].tp))
+	r.answer(pl)
+	r.assign(2) // back again, as a new one
+
+	pl, _ = r.plan()
+	got, forgotten := asked(pl)
+	require.Equal(t, map[int32]int64{0: 0}, got)
+	require.Empty(t, forgotten, "named as fetched, it would be forgotten at once")
+	r.answer(pl, part{index: 0, set: batchOf(0, 1)})
+	require.Len(t, r.drain(), 1)
+}
+
+func TestSession_TopicWithoutAnIDCapsTheVersion(t *testing.T) {
+	r := newRooms(t)
+	parts := r.assign(1)
+	r.sub.mu.Lock()
+	parts[0].fetch.topicID = protocol.UUID{}
+	r.sub.mu.Unlock()
+	pl, _ := r.plan()
+	require.Equal(t, int16(lastVersionByName), pl.maxVersion)
+	require.Equal(t, "t", pl.request.Topics[0].Topic)
+}
+
+func TestFetchable(t *testing.T) {
+	now := time.Now()
+	cases := []struct {
+		name   string
+		change func(p *partition)
+		want   verdict
+	}{
+		{"as it should be", func(*partition) {}, fetchNow},
+		{"not assigned any more", func(p *partition) { p.gone = true }, fetchNot},
+		{"paused", func(p *partition) { p.paused = true }, fetchNot},
+		{"no position", func(p *partition) { p.known = false }, fetchNot},
+		{"no leader", func(p *partition) { p.fetch.leader = -1 }, fetchNot},
+		{"a full buffer", func(p *partition) { p.buf.bytes = 100 }, fetchNot},
+		{"a buffer that is nearly full", func(p *partition) { p.buf.bytes = 99 }, fetchNow},
+		{"an error at the end of the buffer", func(p *partition) { p.buf.push(&segment{err: errNoRoom}) }, fetchNot},
+		{"held", func(p *partition) { p.fetch.held = true }, fetchNot},
+		{"to be validated", func(p *partition) { p.fetch.validate = true }, fetchNot},
+		{"lost", func(p *partition) { p.fetch.lost = true }, fetchNot},
+		{"blocked", func(p *partition) { p.fetch.blocked = true }, fetchNot},
+		{"in its backoff", func(p *partition) { p.fetch.retryAt = now.Add(time.Second) }, fetchLater},
+		{"behind its backoff", func(p *partition) { p.fetch.retryAt = now }, fetchNow},
+		{"paused in its backoff", func(p *partition) { p.paused, p.fetch.retryAt = true, now.Add(time.Second) }, fetchNot},
+	}
+	for _, c := range cases {
+		t.Run(c.name, func(t *testing.T) {
+			p := newPartition(TopicPartition{"t", 0}, startAt{})
+			p.known, p.fetch.leader = true, 1
+			c.change(p)
+			require.Equal(t, c.want, p.fetchable(now, 100))
+		})
+	}
+}
+
+func TestPlan_BrokersAreAskedApartAndFailuresAreOne(t *testing.T) {
+	r := newRooms(t, WithRetryBackoff(time.Second, time.Second))
+	parts := r.assign(4)
+	r.sub.mu.Lock()
+	for i, p := range parts {
+		p.fetch.leader = int32(i%2) + 1
+		r.fetcher.markDirty(p)
+	}
+	r.sub.mu.Unlock()
+	plans := plansOf(r)
+	require.Len(t, plans, 2)
+	for _, pl := range plans {
+		v := &fetchVisitor{f: r.fetcher, plan: pl}
+		if pl.node == 2 {
+			refresh := r.fetcher.landed(pl, v, protocol.NetworkException, false)
+			require.NotEmpty(t, refresh)
+			continue
+		}
+		r.answer(pl, part{index: 0}, part{index: 2})
+	}
+	r.sub.mu.Lock()
+	plans, again := r.fetcher.plan(time.Now())
+	r.sub.mu.Unlock()
+	require.Len(t, plans, 1, "the other broker is in its backoff")
+	require.Equal(t, int32(1), plans[0].node)
+	require.InDelta(t, time.Second, time.Until(again), float64(400*time.Millisecond), "and looked at again after it")
+	r.answer(plans[0])
+
+	r.sub.mu.Lock()
+	plans, _ = r.fetcher.plan(time.Now().Add(2 * time.Second))
+	r.sub.mu.Unlock()
+	for _, pl := range plans {
+		if pl.node == 2 {
+			got, _ := asked(pl)
+			require.Equal(t, map[int32]int64{1: 0, 3: 0}, got)
+		}
+		r.answer(pl)
+	}
+	require.Len(t, plans, 2)
+	r.requireAllFree()
+}

@@ -1,0 +1,256 @@
+package kafka
+
+import (
+	"context"
+	"errors"
+	"log/slog"
+	"time"
+
+	"github.com/seed-7379b4e8/kafka/internal/broker"
+	"github.com/seed-7379b4e8/kafka/internal/cluster"
+	"github.com/seed-7379b4e8/kafka/protocol"
+)
+
+// Each broker has two lanes for fetches, each a connection of its own with at most one fetch on it. The main lane has the
+// fetch session and the long poll. The side lane is for partitions that become fetchable while that poll is out, so that
+// they do not wait behind it.
+const (
+	mainLane = iota
+	sideLane
+	lanes
+)
+
+// sideWait is the long poll of the side lane. It is short, so that the next partition that becomes fetchable does not wait
+// behind it either; what has nothing to fetch returns to the main lane with its next poll.
+const sideWait = 25 * time.Millisecond
+
+// overdueAfter is how much longer than its max wait a fetch may take until it is given up as hung.
+const overdueAfter = time.Second
+
+// A fetcher keeps the buffers filled. One goroutine plans; each fetch that is out has one of its own. What it knows of
+// brokers is guarded by subscription.mu, as the partitions are.
+type fetcher struct {
+	cfg     *config
+	sub     *subscription
+	cluster *cluster.Client
+	log     *slog.Logger
+	backoff cluster.Backoff
+	work    chan struct{} // cap 1
+	nodes   map[int32]*fetchNode
+	needy   *partition               // it waits for more room than a fetch usually has
+	topics  map[protocol.UUID]string // names by id; replaced, never changed
+}
+
+// A fetchNode is a broker that leads partitions.
+type fetchNode struct {
+	id      int32
+	dirty   queue[*partition] // partitions whose part in the next fetch may have changed
+	busy    [lanes]bool
+	session fetchSession
+	overdue int // fetches in a row that were given up
+	failed  int // fetches in a row that failed
+	retryAt time.Time
+	// answered is when a fetch of the session last succeeded. An answer leaves out the members that have nothing new
+	// (KIP-227): it is one for them too.
+	answered time.Time
+}
+
+func newFetcher(cfg *config, sub *subscription, cl *cluster.Client) *fetcher {
+	return &fetcher{
+		cfg: cfg, sub: sub, cluster: cl, log: cfg.logger,
+		backoff: cfg.backoff(),
+		work:    make(chan struct{}, 1),
+		nodes:   make(map[int32]*fetchNode),
+	}
+}
+
+// wake makes the planner look again.
+func (f *fetcher) wake() {
+	select {
+	case f.work <- struct{}{}:
+	default:
+	}
+}
+
+// node gives what is known of a broker, called with the mutex held.
+func (f *fetcher) node(id int32) *fetchNode {
+	n := f.nodes[id]
+	if n == nil {
+		n = &fetchNode{id: id, session: newFetchSession()}
+		f.nodes[id] = n
+	}
+	return n
+}
+
+// markDirty queues p for planning: where it is led, and, if that has changed, out of its old session.
+func (f *fetcher) markDirty(p *partition) {
+	if e := p.fetch.session; e.on && (p.gone || e.node != p.source()) {
+		f.node(e.node).session.forget(p)
+		f.wake()
+	}
+	if p.gone || p.source() < 0 {
+		p.fetch.dirty = nil
+		return
+	}
+	if n := f.node(p.source()); p.fetch.dirty != n {
+		p.fetch.dirty = n
+		n.dirty.push(p)
+	}
+}
+
+// backOff lets p wait before it is fetched again.
+func (f *fetcher) backOff(p *partition) {
+	p.fetch.attempts++
+	p.fetch.retryAt = time.Now().Add(f.backoff.After(p.fetch.attempts))
+}
+
+// run plans until ctx ends, then waits for the fetches that are out.
+func (f *fetcher) run(ctx context.Context, spawn func(func())) {
+	for {
+		f.sub.mu.Lock()
+		plans, again := f.plan(time.Now())
+		f.sub.mu.Unlock()
+		for _, pl := range plans {
+			spawn(func() { f.fetch(ctx, pl) })
+		}
+		if !waitFor(ctx, f.work, again) {
+			return
+		}
+	}
+}
+
+// plan decides what to ask every broker with a free lane; again is when to look again at the latest.
+func (f *fetcher) plan(now time.Time) (plans []*fetchPlan, again time.Time) {
+	for _, n := range f.nodes {
+		if now.Before(n.retryAt) {
+			again = sooner(again, n.retryAt)
+			continue
+		}
+		for lane := range lanes {
+			if n.busy[lane] {
+				continue
+			}
+			pl, at := f.planLane(n, lane, now)
+			again = sooner(again, at)
+			if pl != nil {
+				n.busy[lane] = true
+				plans = append(plans, pl)
+			}
+			if !n.busy[mainLane] {
+				break // the side lane is for when the main lane is out
+			}
+		}
+	}
+	return plans, again
+}
+
+func sooner(a, b time.Time) time.Time {
+	if a.IsZero() || (!b.IsZero() && b.Before(a)) {
+		return b
+	}
+	return a
+}
+
+// fetch makes one fetch and takes in how it ended.
+func (f *fetcher) fetch(ctx context.Context, pl *fetchPlan) {
+	wait := pl.wait + overdueAfter<<min(pl.overdue, 5)
+	opts := broker.CallOptions{FirstByteTimeout: min(wait, pl.wait+f.cfg.requestTimeout), MaxVersion: pl.maxVersion}
+	kind := cluster.KindFetch
+	if pl.lane == sideLane {
+		kind = cluster.KindFetchSide
+	}
+	v := &fetchVisitor{f: f, plan: pl}
+	_, err := f.cluster.Fetch(ctx, pl.node, kind, pl.request, opts, v)
+	refresh := f.landed(pl, v, err, ctx.Err() != nil)
+	if v.code != protocol.None && !isSessionError(v.code) {
+		f.log.Warn("kafka: a fetch was refused", "broker", pl.node, "err", v.code)
+	}
+	if refresh != "" {
+		f.cluster.Refresh(refresh)
+	}
+	f.wake()
+}
+
+// landed gives back what a fetch had reserved and frees its lane; stopped says that the consumer ended it.
+func (f *fetcher) landed(pl *fetchPlan, v *fetchVisitor, err error, stopped bool) (refresh string) {
+	f.sub.mu.Lock()
+	defer f.sub.mu.Unlock()
+	if v.current != nil {
+		f.sub.budget.releaseRaw(int64(v.currentBytes))
+	}
+	f.sub.budget.releaseRaw(pl.left)
+	n := f.node(pl.node)
+	n.busy[pl.lane] = false
+	if pl.lane == sideLane {
+		for _, p := range pl.side {
+			if p.fetch.flight.node == n {
+				p.fetch.flight.on = false
+			}
+			f.markDirty(p)
+		}
+	}
+	return f.ended(n, pl, v, err, stopped)
+}
+
+// isSessionError says whether the code is about the fetch session alone, which is then begun anew (KIP-227).
+func isSessionError(code protocol.ErrorCode) bool {
+	switch code {
+	case protocol.FetchSessionIDNotFound, protocol.InvalidFetchSessionEpoch, protocol.FetchSessionTopicIDError:
+		return true
+	}
+	return false
+}
+
+// ended takes in how a fetch ended, beside its records; it gives a reason to refresh metadata, if there is one.
+func (f *fetcher) ended(n *fetchNode, pl *fetchPlan, v *fetchVisitor, err error, stopped bool) (refresh string) {
+	if err == nil && v.code == protocol.None {
+		n.failed, n.overdue = 0, 0
+		if pl.lane == mainLane {
+			n.answered = time.Now()
+		}
+		return v.refresh
+	}
+	if stopped {
+		return ""
+	}
+	if pl.lane == mainLane {
+		f.dropSession(n, v.code)
+	} else {
+		for _, p := range pl.side {
+			f.markDirty(p)
+		}
+	}
+	switch v.code {
+	case protocol.None:
+	case protocol.FetchSessionIDNotFound, protocol.InvalidFetchSessionEpoch:
+		if n.failed++; n.failed > 1 { // begun anew at once; but not over and over
+			n.retryAt = time.Now().Add(f.backoff.After(n.failed - 1))
+		}
+		return ""
+	case protocol.FetchSessionTopicIDError:
+		n.failed++
+		n.retryAt = time.Now().Add(f.backoff.After(n.failed))
+		return "the topic ids of a fetch session do not match"
+	default:
+		n.failed++
+		n.retryAt = time.Now().Add(f.backoff.After(n.failed))
+		return "a fetch failed: " + v.code.Name()
+	}
+	f.leaveReplica(n.id)
+	n.failed++
+	if errors.Is(err, broker.ErrTimeout) {
+		// The answer is overdue: the broker hangs, or is slow. It is asked again with more patience, unless metadata
+		// from elsewhere names another leader first.
+		n.overdue++
+		f.cluster.Avoid(n.id)
+	}
+	n.retryAt = time.Now().Add(f.backoff.After(n.failed))
+	return "a fetch failed: " + err.Error()
+}
+
+// dropSession forgets the broker's session, so that the next fetch begins a new one with everything in it.
+func (f *fetcher) dropSession(n *fetchNode, code protocol.ErrorCode) {
+	for _, p := range n.session.reset(code) {
+		f.markDirty(p)
+	}
+}

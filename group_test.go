@@ -1,0 +1,204 @@
+package kafka
+
+import (
+	"context"
+	"errors"
+	"slices"
+	"sync"
+	"testing"
+	"testing/synctest"
+	"time"
+
+	"github.com/stretchr/testify/require"
+
+	"github.com/seed-7379b4e8/kafka/internal/cluster"
+)
+
+// heard is a listener that notes its calls, and may be held.
+type heard struct {
+	mu    sync.Mutex
+	calls []string
+	hold  chan struct{} // Revoked waits for it; nil: it does not
+}
+
+func (h *heard) note(call string, tps []TopicPartition) {
+	h.mu.Lock()
+	defer h.mu.Unlock()
+	for _, tp := range tps {
+		h.calls = append(h.calls, call+" "+tp.String())
+	}
+}
+
+func (h *heard) OnPartitionsRevoked(_ context.Context, _ *Consumer, tps []TopicPartition) error {
+	h.note("revoked", tps)
+	if h.hold != nil {
+		<-h.hold
+	}
+	return nil
+}
+
+func (h *heard) OnPartitionsAssigned(_ context.Context, _ *Consumer, tps []TopicPartition) error {
+	h.note("assigned", tps)
+	return nil
+}
+
+func (h *heard) OnPartitionsLost(_ context.Context, _ *Consumer, tps []TopicPartition) error {
+	h.note("lost", tps)
+	return nil
+}
+
+func (h *heard) so() []string {
+	h.mu.Lock()
+	defer h.mu.Unlock()
+	return slices.Clone(h.calls)
+}
+
+// holding gives a consumer that has not been started, but owns partitions of topic t in its group and calls its listener.
+func holding(t *testing.T, l RebalanceListener, partitions int32) *Consumer {
+	t.Helper()
+	c, err := NewConsumer(WithLogger(nil), WithGroupID("g"), WithTopics("t"), WithRebalanceListener(l))
+	require.NoError(t, err)
+	stop := make(chan struct{})
+	c.listenerEnded = make(chan struct{})
+	c.cluster = cluster.New(c.clusterConfig())
+	go c.listenerLoop(stop)
+	t.Cleanup(func() {
+		close(stop)
+		<-c.listenerEnded
+	})
+	c.sub.mu.Lock()
+	for p := range partitions {
+		c.sub.add([]TopicPartition{{"t", p}}, startAt{})
+	}
+	c.sub.mu.Unlock()
+	return c
+}
+
+func TestGroup_APartitionIsRevokedOrLostNeverBoth(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		h := &heard{hold: make(chan struct{})}
+		c := holding(t, h, 2)
+		var work sync.WaitGroup
+		work.Go(func() { c.group.giveUpThese(t.Context(), []TopicPartition{{"t", 0}}, 0) })
+		synctest.Wait()
+		require.Equal(t, []string{"revoked t-0"}, h.so())
+
+		work.Go(func() { c.group.giveUp(t.Context(), actGiveUp{all: true, lost: true}) })
+		synctest.Wait()
+		require.Empty(t, c.Assignment(), "gone at once, whatever the listener does")
+		close(h.hold)
+		work.Wait()
+		require.Equal(t, []string{"revoked t-0", "lost t-1"}, h.so())
+	})
+}
+
+func TestGroup_WhatIsLostDuringItsGraceIsNotRevokedToo(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		h := &heard{}
+		c := holding(t, h, 1)
+		tp := TopicPartition{"t", 0}
+		c.sub.mu.Lock()
+		p := c.sub.partitions[tp]
+		p.known, p.position, p.handTurn = true, 5, c.sub.turn // offsets 0 to 4 are in hand
+		c.sub.mu.Unlock()
+		began := time.Now()
+		var work sync.WaitGroup
+		work.Go(func() { c.group.giveUpThese(t.Context(), []TopicPartition{tp}, time.Minute) })
+		synctest.Wait()
+		require.Empty(t, h.so())
+		c.group.giveUp(t.Context(), actGiveUp{all: true, lost: true})
+		work.Wait()
+		require.Equal(t, []string{"lost t-0"}, h.so())
+		require.Zero(t, time.Since(began), "nobody waits for a grace that serves nothing")
+	})
+}
+
+func TestGroup_SubscribeDoesNotRevokeWhatIsBeingRevoked(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		h := &heard{hold: make(chan struct{})}
+		c := holding(t, h, 1)
+		var work sync.WaitGroup
+		work.Go(func() { c.group.giveUpThese(t.Context(), []TopicPartition{{"t", 0}}, 0) })
+		synctest.Wait()
+		require.NoError(t, c.Subscribe([]string{"u"}, WithListener(h)))
+		close(h.hold)
+		work.Wait()
+		synctest.Wait()
+		require.Equal(t, []string{"revoked t-0"}, h.so())
+	})
+}
+
+func TestGroup_AnAssignmentIsWithoutTopicsDroppedMeanwhile(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		c := holding(t, &heard{}, 0)
+		require.NoError(t, c.Subscribe([]string{"u"}))
+		_, added, void := c.group.take(c.group.m.round, map[TopicPartition]struct{}{{"t", 0}: {}}, 1)
+		require.False(t, void)
+		require.Empty(t, added)
+		require.Empty(t, c.Assignment())
+		_, _, void = c.group.take(c.group.m.round+1, map[TopicPartition]struct{}{{"u", 0}: {}}, 1)
+		require.True(t, void, "of another round")
+	})
+}
+
+// drive runs the group's loop until the test ends.
+func drive(t *testing.T, c *Consumer) {
+	t.Helper()
+	ctx, cancel := context.WithCancel(context.Background())
+	ended := make(chan struct{})
+	go func() {
+		c.group.loop(ctx)
+		close(ended)
+	}()
+	t.Cleanup(func() {
+		cancel()
+		<-ended
+	})
+}
+
+func TestGroup_LeavingWhereThereIsNothingToLeaveReturns(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		c, err := NewConsumer(WithLogger(nil), WithGroupID("g"))
+		require.NoError(t, err)
+		drive(t, c)
+		for range 3 {
+			began := time.Now()
+			require.NoError(t, c.group.leaveGroup(t.Context()))
+			require.Zero(t, time.Since(began))
+			synctest.Wait() // also when the loop was quicker than the one that waits
+		}
+	})
+}
+
+func TestGroup_AFailedStartLeavesNothingToTheNext(t *testing.T) {
+	c, err := NewConsumer(WithLogger(nil), WithGroupID("g"), WithTopics("t"))
+	require.NoError(t, err)
+	g := c.group
+	g.m.fatal, g.m.state, g.m.memberID = errors.New("fenced"), memberJoining, "a"
+	g.tell(errors.New("no right to the group"))
+	require.Error(t, g.failed())
+	g.post(evApplied{})
+	g.startOver()
+	require.NoError(t, g.failed())
+	require.Equal(t, newGroup(c).m.state, g.m.state)
+	require.NoError(t, g.m.fatal)
+	require.Empty(t, g.m.memberID)
+	require.Equal(t, []any{evWanted{reason: "the consumer has started"}}, g.events)
+}
+
+func TestGroup_UnsubscribeTakesBackAWishToJoin(t *testing.T) {
+	c, err := NewConsumer(WithLogger(nil), WithGroupID("g"), WithTopics("t"))
+	require.NoError(t, err)
+	g := c.group
+	require.NoError(t, c.Unsubscribe(t.Context()))
+	for _, e := range g.events {
+		g.m.step(time.Now(), e)
+	}
+	require.False(t, g.m.desired())
+	g.events = nil
+	require.NoError(t, c.Subscribe([]string{"t"}))
+	for _, e := range g.events {
+		g.m.step(time.Now(), e)
+	}
+	require.True(t, g.m.desired())
+}

@@ -1,0 +1,27 @@
+package main
+
+import (
+	"bytes"
+	"fmt"
+	"os"
+	"runtime"
+	"strings"
+)
+
+// machine says in a line what the figures were measured on.
+func machine() string {
+	model := runtime.GOARCH
+	if info, err := os.ReadFile("/proc/cpuinfo"); err == nil {
+		if _, after, ok := bytes.Cut(info, []byte("model name")); ok {
+			line, _, _ := bytes.Cut(after, []byte("\n"))
+			model = strings.TrimSpace(strings.TrimLeft(string(line), "\t :"))
+		}
+	}
+	s := fmt.Sprintf("%d × %s, %s/%s, %s", runtime.NumCPU(), model, runtime.GOOS, runtime.GOARCH, runtime.Version())
+	if load, err := os.ReadFile("/proc/loadavg"); err == nil {
+		if f := strings.Fields(string(load)); len(f) > 0 {
+			s += ", load " + f[0] + " at the start"
+		}
+	}
+	return s
+}

@@ -1,0 +1,141 @@
+package kafka
+
+import (
+	"slices"
+	"time"
+)
+
+// A partition is the state of one assigned partition. Everything in it is guarded by subscription.mu; the parts name
+// who decides about them.
+type partition struct {
+	tp TopicPartition
+
+	// The subscription's: where the application is.
+	epoch     uint64 // one more at every seek and when the partition goes: what was fetched before is void then
+	gone      bool   // no longer assigned
+	paused    bool
+	dropped   bool  // the subscription is without its topic: it goes as soon as its listener was told
+	leaving   bool  // being given up: nothing more is handed out
+	revoking  bool  // OnPartitionsRevoked has been told, or is about to be: no other call says that it goes
+	gated     bool  // its listener has not returned from OnPartitionsAssigned
+	refused   bool  // its listener failed to take it: told, and not consumed, until the application seeks it
+	known     bool  // position is valid
+	position  int64 // offset of the next message to hand out
+	lastEpoch int32 // leader epoch of the batch before position; -1 unknown
+	start     startAt
+
+	handTurn     uint64 // the turn in which it last handed messages out
+	settledTo    int64  // the position when that turn began, or what was committed by hand since
+	settledEpoch int32  // leader epoch of the record before it
+	committed    int64  // last known to be committed; -1: nothing known
+	committedAt  time.Time
+
+	inRing    bool // in subscription.ring
+	undecoded bool // in subscription.undecoded
+	turn      int  // messages it may still give before it is the next one's turn
+	failure   *failure
+
+	// What the last fetch said; -1 and the zero time before one.
+	highwater, stable, logStart int64
+	lastAnswer                  time.Time
+
+	buf   buffer
+	fetch fetchState
+}
+
+// startAt says how a partition without a position gets one.
+type startAt struct {
+	committed   bool // the group's committed offset comes first, if there is one
+	reset       OffsetReset
+	fallback    int64 // where there is no committed offset, if hasFallback
+	hasFallback bool
+	why         string
+	from        int64     // the offset that was out of range; -1 where there was none
+	asked       bool      // a lookup is under way
+	retryAt     time.Time // not before
+	attempts    int
+}
+
+// fetchState is the fetcher's: what to ask whom for next.
+type fetchState struct {
+	leader       int32 // broker to ask; -1 unknown
+	leaderEpoch  int32 // -1 unknown
+	replica      int32 // the replica to fetch from; noReplica: the leader
+	replicaUntil time.Time
+	topicID      [16]byte
+	offset       int64 // next to ask for, behind what is buffered
+	retryAt      time.Time
+	attempts     int
+	dirty        *fetchNode // where it is queued for planning; nil: nowhere
+	session      sessionEntry
+	joined       time.Time // when session was last told of the partition
+	flight       flight
+	need         int     // bytes known to be needed for the next batch, where more than was reserved; 0 unknown
+	corrupt      []int64 // ends of the batches that were found corrupt once, the latest few
+	held         bool    // not to be fetched until a Get call wants it: its batches were dropped to make room for others
+	lastEpoch    int32   // leader epoch of the record before offset; -1 unknown
+	validate     bool    // the leader has changed: the log may have been cut (KIP-320), which is asked first
+	lost         bool    // offset is not in the log, and no reset policy says where to go on
+	blocked      bool    // the position is known to be of no use; not fetched until it changes
+	stuck        int     // answers in a row that brought no progress
+	resets       int     // resets in a row without an answer
+}
+
+// foundCorrupt says whether the batch before next was found corrupt before; from now on it was.
+func (f *fetchState) foundCorrupt(next int64) bool {
+	if slices.Contains(f.corrupt, next) {
+		return true
+	}
+	if len(f.corrupt) == 8 {
+		f.corrupt = slices.Delete(f.corrupt, 0, 1)
+	}
+	f.corrupt = append(f.corrupt, next)
+	return false
+}
+
+// A flight is a partition's part in the last fetch on a side lane.
+type flight struct {
+	on     bool // it is out
+	node   *fetchNode
+	epoch  uint64
+	offset int64
+	repeat bool // there was nothing at that offset before
+}
+
+// A failure is an error of one partition, or, with p nil, of the whole subscription, that Get calls tell.
+type failure struct {
+	p      *partition
+	key    string // what it is about, where p is nil
+	err    error
+	once   bool      // it is an event, and goes when it has been told
+	toldAt time.Time // zero: not told yet
+}
+
+func newPartition(tp TopicPartition, start startAt) *partition {
+	start.from = -1
+	return &partition{
+		tp: tp, start: start, lastEpoch: -1, committed: -1,
+		highwater: -1, stable: -1, logStart: -1,
+		fetch: fetchState{leader: -1, replica: noReplica, leaderEpoch: -1, lastEpoch: -1},
+	}
+}
+
+// deliverable says whether the partition has a message that may be handed out now.
+func (p *partition) deliverable() bool {
+	return !p.gone && !p.paused && !p.gated && !p.refused && !p.leaving && p.buf.ready()
+}
+
+// lag gives the distance from the position to the end of what may be read.
+func (p *partition) lag(isolation IsolationLevel) (int64, bool) {
+	end := p.highwater
+	if isolation == ReadCommitted {
+		end = p.stable
+	}
+	if !p.known || end < 0 {
+		return 0, false
+	}
+	return max(0, end-p.position), true
+}
+
+// turnLength is how many messages one partition may give before others that have some are asked.
+const turnLength = 128

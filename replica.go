@@ -1,0 +1,62 @@
+package kafka
+
+import (
+	"time"
+
+	"github.com/seed-7379b4e8/kafka/internal/cluster"
+)
+
+// This file is fetching from the closest replica (KIP-392): a leader that is told our rack names a replica to fetch from.
+// Everything but fetching goes to the leader all the same. Called with the mutex held.
+
+// noReplica says that a partition is fetched from its leader.
+const noReplica = -1
+
+// source is the broker to fetch from; -1 where none is known.
+func (p *partition) source() int32 {
+	if p.fetch.replica != noReplica && p.fetch.leader >= 0 {
+		return p.fetch.replica
+	}
+	return p.fetch.leader
+}
+
+// prefer takes in the replica that a leader named; it holds for as long as metadata does.
+func (f *fetcher) prefer(p *partition, replica int32) {
+	if replica < 0 || f.cfg.rackID == "" || replica == p.source() {
+		return
+	}
+	p.fetch.replica, p.fetch.replicaUntil = replica, time.Now().Add(f.cfg.metadataMaxAge)
+	if replica == p.fetch.leader {
+		p.fetch.replica = noReplica
+	}
+	f.markDirty(p)
+}
+
+// backToLeader ends a preference: it reports whether there was one.
+func (f *fetcher) backToLeader(p *partition) bool {
+	if p.fetch.replica == noReplica {
+		return false
+	}
+	p.fetch.replica = noReplica
+	f.markDirty(p)
+	return true
+}
+
+// leaveReplica sends partitions that were fetched from a broker that fails back to their leaders.
+func (f *fetcher) leaveReplica(id int32) {
+	for _, p := range f.sub.partitions {
+		if p.fetch.replica == id {
+			f.backToLeader(p)
+		}
+	}
+}
+
+// checkReplica ends a preference that is too old, or for a broker that is no more.
+func (f *fetcher) checkReplica(p *partition, meta *cluster.Metadata) {
+	if p.fetch.replica == noReplica {
+		return
+	}
+	if _, there := meta.Broker(p.fetch.replica); !there || time.Now().After(p.fetch.replicaUntil) {
+		f.backToLeader(p)
+	}
+}

@@ -1,0 +1,533 @@
+package kafka
+
+import (
+	"fmt"
+	"maps"
+	"regexp"
+	"slices"
+	"strings"
+	"sync"
+	"time"
+)
+
+// subscriptionKind says how partitions come to be assigned; the kinds exclude one another.
+type subscriptionKind int8
+
+const (
+	subscribedNothing subscriptionKind = iota
+	subscribedTopics
+	subscribedPattern
+	assignedByHand
+)
+
+// A subscription is the one owner of what is subscribed and assigned, and of each partition's state. Its mutex guards
+// all of it, buffers and fetch plans included, so that a message is handed out, its position moved and its epoch
+// checked in one step. It is held for short, never across I/O, a channel operation that may block, or user code.
+type subscription struct {
+	mu sync.Mutex
+
+	kind           subscriptionKind
+	topics         []string // sorted; those that match, for a pattern
+	pattern        *regexp.Regexp
+	listener       RebalanceListener
+	had            map[TopicPartition]struct{} // lost in a rebalance or by eviction
+	firstStart     map[TopicPartition]int64    // where this consumer first started on a partition for want of a committed offset
+	dropTo         RebalanceListener           // who is told of dropped partitions
+	lastOwned      []TopicPartition            // the last assignment the group gave, and its generation
+	lastGeneration int32
+	groupTopics    []string // for the group's leader: the topics of all members
+	parked         bool     // the membership ended for want of Get calls
+	awaitTurn      bool     // somebody waits for what is in hand to settle
+	listening      int      // listener calls queued or running: nothing is handed out meanwhile
+	partitions     map[TopicPartition]*partition
+	ring           queue[*partition] // those with messages, in turn
+	failures       []*failure
+	waiters        []*waiter
+	turn           uint64 // counts the Get calls that have begun
+	byIterator     bool   // the last message was handed out by an iterator
+	calls          int    // Get calls that wait
+	settles        bool   // autocommit is on: overlapping calls are worth a warning
+	warnedOverlap  bool
+	assigned       bool          // a first assignment has been made
+	changed        chan struct{} // closed at the next change that a waiting Position or Start may care for; nil: nobody waits
+
+	// Told outside: set once, before anything runs. They never block.
+	budget      *budget
+	wakeFetcher func() // there may be something to fetch, or to stop fetching
+	wakeDecoder func() // there may be something to decode
+	wakeOffsets func() // there may be a position to look up
+	assignment  func() // topics to watch have changed
+	dirty       func(p *partition)
+	backOff     func(p *partition)
+	undecoded   queue[*partition] // those with segments that may be decoded, in turn
+	starved     []*partition      // those with segments that found no room
+	retry       bool              // starved ones are to be tried again
+	retriedAt   int64             // budget.freed when they last were
+	held        []*partition      // those not fetched because they gave up batches and are not wanted
+	dropped     int64             // segments that were given up and have to be fetched again
+	parallel    int               // segments of one partition that may be decoded at a time
+	batchLimit  int
+}
+
+// A waiter is a Get call that waits.
+type waiter struct {
+	ch    chan struct{} // cap 1
+	only  []*partition  // nil: all
+	until time.Time     // when the call gives up; zero: never
+}
+
+func newSubscription() *subscription {
+	return &subscription{turn: 1, had: make(map[TopicPartition]struct{}), firstStart: make(map[TopicPartition]int64), partitions: make(map[TopicPartition]*partition)}
+}
+
+// signal does what close(changed) is for.
+func (s *subscription) signal() {
+	if s.changed != nil {
+		close(s.changed)
+		s.changed = nil
+	}
+}
+
+// watch gives a channel that is closed at the next change. Called with mu held.
+func (s *subscription) watch() <-chan struct{} {
+	if s.changed == nil {
+		s.changed = make(chan struct{})
+	}
+	return s.changed
+}
+
+// wake lets the Get calls look again that are interested in p; nil is everybody's concern.
+func (s *subscription) wake(p *partition) {
+	for _, w := range s.waiters {
+		if p == nil || w.only == nil || slices.Contains(w.only, p) {
+			select {
+			case w.ch <- struct{}{}:
+			default:
+			}
+		}
+	}
+}
+
+// wanted says whether a waiting Get call would take messages of p.
+func (s *subscription) wanted(p *partition) bool {
+	if p.paused || p.gone {
+		return false
+	}
+	for _, w := range s.waiters {
+		if w.only == nil || slices.Contains(w.only, p) {
+			return true
+		}
+	}
+	return false
+}
+
+// find gives an assigned partition.
+func (s *subscription) find(call string, tp TopicPartition) (*partition, error) {
+	p := s.partitions[tp]
+	if p == nil || (p.dropped && s.listening == 0) {
+		return nil, illegalState(call, "partition %v is not assigned", tp)
+	}
+	return p, nil
+}
+
+// named gives the partitions named, or all that are assigned where none is.
+func (s *subscription) named(call string, tps []TopicPartition) ([]*partition, error) {
+	if len(tps) == 0 {
+		all := make([]*partition, 0, len(s.partitions))
+		for _, p := range s.partitions {
+			if !p.dropped || s.listening > 0 {
+				all = append(all, p)
+			}
+		}
+		return all, nil
+	}
+	out := make([]*partition, 0, len(tps))
+	for _, tp := range tps {
+		p, err := s.find(call, tp)
+		if err != nil {
+			return nil, err
+		}
+		if !slices.Contains(out, p) {
+			out = append(out, p)
+		}
+	}
+	return out, nil
+}
+
+// following says whether partitions come from topics rather than by hand.
+func (k subscriptionKind) following() bool { return k == subscribedTopics || k == subscribedPattern }
+
+// subscribe replaces the topics, or with a pattern, what they have to match. It changes nothing when the kind does not
+// fit. It gives the partitions that have gone, and who is to be told.
+func (s *subscription) subscribe(call string, topics []string, pattern *regexp.Regexp, l RebalanceListener) (gone []TopicPartition, told RebalanceListener, err error) {
+	kind := subscribedTopics
+	if pattern != nil {
+		kind = subscribedPattern
+	}
+	if s.kind != subscribedNothing && s.kind != kind {
+		return nil, nil, illegalState(call, "%v is subscribed already; Unsubscribe first", s.kind)
+	}
+	told = s.listener
+	s.kind, s.pattern, s.listener = kind, pattern, l
+	if pattern == nil {
+		s.topics = slices.Compact(slices.Sorted(slices.Values(topics)))
+	} else {
+		s.topics = slices.DeleteFunc(slices.Clone(s.topics), func(t string) bool { return !pattern.MatchString(t) })
+	}
+	for tp := range s.partitions {
+		if _, ok := slices.BinarySearch(s.topics, tp.Topic); !ok && !s.partitions[tp].dropped {
+			gone = append(gone, tp)
+		}
+	}
+	s.assigned = s.assigned && pattern == nil && len(gone) < len(s.partitions)
+	for _, tp := range gone {
+		p := s.partitions[tp]
+		p.dropped, p.leaving = true, true
+		s.dirty(p)
+	}
+	s.dropTo = told
+	s.clearTopicFailures()
+	s.changedAssignment()
+	return gone, told, nil
+}
+
+// removeDropped takes out those of the partitions that the subscription has dropped.
+func (s *subscription) removeDropped(tps []TopicPartition) {
+	var gone []TopicPartition
+	for _, tp := range tps {
+		if p := s.partitions[tp]; p != nil && p.dropped {
+			gone = append(gone, tp)
+		}
+	}
+	s.remove(gone)
+}
+
+// assign replaces the partitions assigned by hand. Those that stay keep everything. It gives what of the others is settled
+// and not committed.
+func (s *subscription) assign(tps []TopicPartition, start startAt) (map[TopicPartition]OffsetAndMetadata, error) {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	if s.kind.following() {
+		return nil, illegalState("Assign", "%v is subscribed already; Unsubscribe first", s.kind)
+	}
+	s.kind = assignedByHand
+	s.assigned = true
+	stay := make(map[TopicPartition]struct{}, len(tps))
+	for _, tp := range tps {
+		stay[tp] = struct{}{}
+	}
+	leaving := make(map[TopicPartition]*partition)
+	for tp, p := range s.partitions {
+		if _, ok := stay[tp]; !ok {
+			leaving[tp] = p
+		}
+	}
+	offsets := s.toCommit(leaving, time.Now())
+	s.remove(slices.Collect(maps.Keys(leaving)))
+	s.add(tps, start)
+	s.topics = topicsOf(tps)
+	s.clearTopicFailures()
+	s.changedAssignment()
+	return offsets, nil
+}
+
+// unsubscribe drops everything.
+func (s *subscription) unsubscribe() {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	s.kind, s.topics, s.pattern, s.listener, s.assigned = subscribedNothing, nil, nil, nil, false
+	var all []TopicPartition
+	for tp := range s.partitions {
+		all = append(all, tp)
+	}
+	s.remove(all)
+	s.failures, s.dropTo = nil, nil
+	clear(s.had)
+	clear(s.firstStart)
+	s.changedAssignment()
+}
+
+func (s *subscription) changedAssignment() {
+	s.assignment()
+	s.wake(nil)
+	s.signal()
+	s.wakeFetcher()
+}
+
+// topicsOf gives the topics of partitions, sorted.
+func topicsOf(tps []TopicPartition) []string {
+	topics := make(map[string]struct{})
+	for _, tp := range tps {
+		topics[tp.Topic] = struct{}{}
+	}
+	return slices.Sorted(maps.Keys(topics))
+}
+
+// open lets a partition's messages be handed out: its listener has returned.
+func (s *subscription) open(p *partition) {
+	p.gated = false
+	s.settle(p)
+	s.wake(p)
+}
+
+// add puts partitions that are not there yet into the assignment.
+func (s *subscription) add(tps []TopicPartition, start startAt) {
+	for _, tp := range tps {
+		if s.partitions[tp] == nil {
+			p := newPartition(tp, start)
+			p.gated = s.listener != nil && s.kind.following()
+			s.partitions[tp] = p
+		}
+	}
+	s.wakeOffsets()
+}
+
+// remove takes partitions out of the assignment, with all that is known of them. Others are not touched.
+func (s *subscription) remove(tps []TopicPartition) {
+	for _, tp := range tps {
+		p := s.partitions[tp]
+		delete(s.partitions, tp)
+		p.gone = true
+		p.epoch++
+		p.buf.dropFrom(0, s.budget)
+		s.clear(p)
+		s.dirty(p)
+	}
+}
+
+// loseAll takes partitions out of the assignment that the group has taken, or is about to give to others.
+func (s *subscription) loseAll(tps []TopicPartition) {
+	for _, tp := range tps {
+		s.had[tp] = struct{}{}
+	}
+	s.remove(tps)
+}
+
+// anyDeliverable says whether there are messages that a Get call would take.
+func (s *subscription) anyDeliverable() bool {
+	for i := range s.ring.len() {
+		if s.ring.at(i).deliverable() {
+			return true
+		}
+	}
+	return false
+}
+
+// sought is for a position that the application asks for: it ends what a listener's failure began.
+func (s *subscription) sought(p *partition) {
+	if p.refused {
+		p.refused = false
+		s.clear(p)
+	}
+}
+
+// seek gives p a new position; what was fetched is void.
+func (s *subscription) seek(p *partition, offset int64, leaderEpoch int32) {
+	p.epoch++
+	p.known, p.position, p.lastEpoch, p.handTurn = true, offset, leaderEpoch, 0
+	p.buf.dropFrom(0, s.budget)
+	p.fetch.offset, p.fetch.need, p.fetch.stuck, p.fetch.corrupt = offset, 0, 0, nil
+	p.fetch.retryAt, p.fetch.attempts = time.Time{}, 0
+	p.fetch.lost, p.fetch.blocked = false, false
+	p.fetch.lastEpoch = leaderEpoch
+	p.fetch.validate = leaderEpoch >= 0 && leaderEpoch < p.fetch.leaderEpoch
+	p.start = startAt{from: -1}
+	if !p.refused {
+		s.clear(p)
+	}
+	s.dirty(p)
+	s.wakeFetcher()
+	if p.fetch.validate {
+		s.wakeOffsets()
+	}
+	s.signal()
+	s.wakeForFailures(p)
+}
+
+// reset takes the position away; it is looked up again as start says.
+func (s *subscription) reset(p *partition, start startAt) {
+	p.epoch++
+	p.known, p.start = false, start
+	p.buf.dropFrom(0, s.budget)
+	p.fetch.need, p.fetch.stuck, p.fetch.corrupt = 0, 0, nil
+	p.fetch.validate, p.fetch.lost, p.fetch.blocked = false, false, false
+	s.dirty(p)
+	s.wakeOffsets()
+	s.wakeForFailures(p)
+}
+
+// enqueue lets p take its turns, if it has something to hand out.
+func (s *subscription) enqueue(p *partition) {
+	if p.deliverable() && !p.inRing {
+		p.inRing, p.turn = true, turnLength
+		s.ring.push(p)
+	}
+}
+
+// settle moves p's position past what has nothing to hand out (control records, aborted transactions, compacted
+// tails), and notes an error that comes next. Called whenever the front of the buffer has changed.
+func (s *subscription) settle(p *partition) {
+	if p.gone || !p.known {
+		return
+	}
+	p.position = p.buf.popFinished(p.position, s.budget)
+	if len(p.buf.segments) > 0 && p.buf.segments[0].starved && !p.buf.segments[0].first {
+		s.starvedAgain() // it comes first now: it may have the reserve
+	}
+	if err := p.buf.failed(); err != nil {
+		s.fail(p, err)
+	}
+	s.enqueue(p)
+}
+
+// fail makes Get calls tell an error of p until clear; a failure that is told already is kept when it says the same.
+func (s *subscription) fail(p *partition, err error) {
+	if f := p.failure; f != nil && (f.err == err || f.err.Error() == err.Error()) { //nolint:errorlint // the same one
+		return
+	}
+	s.clear(p)
+	p.failure = &failure{p: p, err: err}
+	for _, f := range s.failures {
+		if p.failure.saysTheSame(f) && f.toldAt.After(p.failure.toldAt) {
+			p.failure.toldAt = f.toldAt
+		}
+	}
+	s.failures = append(s.failures, p.failure)
+	s.wake(p)
+	s.signal()
+}
+
+// clear ends what fail began.
+func (s *subscription) clear(p *partition) {
+	if p.failure == nil {
+		return
+	}
+	s.failures = slices.DeleteFunc(s.failures, func(f *failure) bool { return f == p.failure })
+	p.failure = nil
+}
+
+// failOnce makes the next Get call tell an error, and only that.
+func (s *subscription) failOnce(err error) {
+	s.failures = append(s.failures, &failure{key: fmt.Sprintf("\x00event %p", err), once: true, err: err})
+	s.wake(nil)
+	s.signal()
+}
+
+// healed ends a failure that is not in the buffer: p could be fetched.
+func (s *subscription) healed(p *partition) {
+	if p.failure != nil && p.buf.failed() == nil && !p.fetch.blocked && !p.refused {
+		s.clear(p)
+	}
+}
+
+// What a failure that concerns no single partition is about, beside topics.
+const (
+	aboutCommits = "\x00commits"
+	aboutGroup   = "\x00group"
+)
+
+// aboutTopic is the key of a failure that concerns a whole topic.
+func aboutTopic(topic string) string { return "topic " + topic }
+
+// failAs makes Get calls tell an error that is not one partition's, such as a missing right to a topic; nil ends it.
+func (s *subscription) failAs(key string, err error) {
+	i := slices.IndexFunc(s.failures, func(f *failure) bool { return f.p == nil && f.key == key })
+	switch {
+	case i >= 0 && err == nil:
+		s.failures = slices.Delete(s.failures, i, i+1)
+	case i < 0 && err != nil:
+		s.failures = append(s.failures, &failure{key: key, err: err})
+		s.wake(nil)
+		s.signal()
+	}
+}
+
+// clearTopicFailures ends what was told about topics that do not matter any more.
+func (s *subscription) clearTopicFailures() {
+	s.failures = slices.DeleteFunc(s.failures, func(f *failure) bool {
+		topic, ok := strings.CutPrefix(f.key, aboutTopic(""))
+		return f.p == nil && ok && !slices.Contains(s.topics, topic)
+	})
+}
+
+// assignmentNow gives the assigned partitions, sorted; nil where there are none.
+func (s *subscription) assignmentNow(keep func(*partition) bool) []TopicPartition {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	var out []TopicPartition
+	for tp, p := range s.partitions {
+		if !p.dropped && (keep == nil || keep(p)) {
+			out = append(out, tp)
+		}
+	}
+	slices.SortFunc(out, compareTopicPartitions)
+	return out
+}
+
+// setPaused pauses or resumes; nothing is changed where one of the partitions is not assigned.
+func (s *subscription) setPaused(call string, tps []TopicPartition, paused bool) error {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	if len(tps) == 0 {
+		return nil
+	}
+	parts, err := s.named(call, tps)
+	if err != nil {
+		return err
+	}
+	for _, p := range parts {
+		if p.paused == paused {
+			continue
+		}
+		p.paused = paused
+		if !paused {
+			s.settle(p)
+			s.wake(p)
+		}
+		s.dirty(p)
+	}
+	s.wakeFetcher()
+	return nil
+}
+
+// forgetCluster takes back what a start that failed has learned.
+func (s *subscription) forgetCluster() {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	s.failures, s.starved, s.held = nil, nil, nil
+	s.listening = 0
+	s.undecoded = queue[*partition]{}
+	s.ring = queue[*partition]{}
+	if s.kind.following() {
+		s.assigned = false
+	}
+	for tp, p := range s.partitions {
+		p.gone = true
+		p.epoch++
+		p.buf.dropFrom(0, s.budget)
+		if s.kind.following() {
+			delete(s.partitions, tp)
+		} else {
+			start := p.start
+			start.asked, start.attempts = false, 0
+			fresh := newPartition(tp, start)
+			fresh.paused = p.paused
+			s.partitions[tp] = fresh
+		}
+	}
+}
+
+// String is for logs.
+func (k subscriptionKind) String() string {
+	switch k {
+	case subscribedNothing:
+		return "nothing"
+	case subscribedTopics:
+		return "topics"
+	case subscribedPattern:
+		return "a pattern"
+	case assignedByHand:
+		return "assigned by hand"
+	}
+	return fmt.Sprintf("subscriptionKind(%d)", int8(k))
+}

@@ -1,0 +1,117 @@
+package kafka
+
+import (
+	"context"
+	"log/slog"
+
+	"github.com/seed-7379b4e8/kafka/internal/broker"
+	"github.com/seed-7379b4e8/kafka/internal/cluster"
+	"github.com/seed-7379b4e8/kafka/protocol"
+)
+
+// This file finds out whether the log was cut since it was read, after an unclean leader election (KIP-320): the new
+// leader says where the last epoch that was read ends in its log.
+
+// An epochEnd is where a leader epoch ends in the leader's log; -1 where it does not know the epoch.
+type epochEnd struct {
+	epoch  int32
+	offset int64
+	code   protocol.ErrorCode
+}
+
+// validate asks one leader about the partitions it has come to lead.
+func (c *Consumer) validate(ctx context.Context, node int32, parts []lookup) {
+	ends, err := c.askEpochs(ctx, node, parts)
+	if ctx.Err() != nil {
+		return
+	}
+	refresh := ""
+	if err != nil {
+		refresh = "OffsetForLeaderEpoch failed: " + err.Error()
+	}
+	c.settleLookups(parts, refresh, func(l *lookup, out *lookupResult) bool {
+		end, ok := ends[l.tp]
+		if !ok || l.p.fetch.offset != l.offset || l.p.fetch.leaderEpoch != l.leaderEpoch {
+			return !ok // something has changed: asked again with what holds now
+		}
+		switch {
+		case end.code == protocol.None:
+			out.events = append(out.events, c.validated(l, end)...)
+			return false
+		case end.code == protocol.ClusterAuthorizationFailed || end.code == protocol.UnsupportedVersion:
+			c.validationDone(l.p) // brokers before 2.3 answer only those who may alter the cluster
+			return false
+		case end.code == protocol.TopicAuthorizationFailed:
+			c.sub.fail(l.p, brokerError("OffsetForLeaderEpoch", "", l.tp, end.code))
+		default:
+			out.refresh = end.code.Name() + " for " + l.tp.String()
+		}
+		return true // an error never moves the position
+	})
+}
+
+func (c *Consumer) validationDone(p *partition) {
+	p.fetch.validate = false
+	p.start.attempts = 0
+	c.sub.healed(p)
+	c.sub.dirty(p)
+	c.sub.wakeFetcher()
+}
+
+// validated compares what was read with what the leader has.
+func (c *Consumer) validated(l *lookup, end epochEnd) []logEvent {
+	p := l.p
+	c.validationDone(p)
+	if end.offset >= 0 && end.epoch >= 0 && end.offset >= l.offset {
+		return nil
+	}
+	event := logEvent{slog.LevelWarn, "kafka: the log was cut below what was read", []any{
+		"topic", l.tp.Topic, "partition", l.tp.Partition, "position", p.position, "fetched", l.offset,
+		"epoch", l.lastEpoch, "end", end.offset}}
+	switch {
+	case end.offset >= p.position && end.epoch >= 0: // only of what is buffered; its good part comes again
+		p.buf.dropFrom(0, c.sub.budget)
+		p.epoch++
+		p.fetch.offset, p.fetch.lastEpoch = p.position, p.lastEpoch
+		c.sub.dirty(p)
+	case c.cfg.reset == ResetNone:
+		from := p.position
+		p.epoch++
+		p.buf.dropFrom(0, c.sub.budget)
+		c.sub.fail(p, &OffsetOutOfRangeError{TopicPartition: l.tp, Offset: from, LogStart: p.logStart, LogEnd: end.offset})
+		p.fetch.blocked = true
+	case end.offset < 0 || end.epoch < 0:
+		c.sub.reset(p, startAt{reset: c.cfg.reset, why: "the log was cut, no common part is known", from: p.position})
+	default:
+		c.sub.seek(p, end.offset, end.epoch)
+	}
+	return []logEvent{event}
+}
+
+// askEpochs asks one leader, once, where the epochs of what was read end.
+func (c *Consumer) askEpochs(ctx context.Context, node int32, parts []lookup) (map[TopicPartition]epochEnd, error) {
+	req := &protocol.OffsetForLeaderEpochRequest{ReplicaID: -1}
+	at := make(map[string]int)
+	for _, l := range parts {
+		i, ok := at[l.tp.Topic]
+		if !ok {
+			i = len(req.Topics)
+			at[l.tp.Topic] = i
+			req.Topics = append(req.Topics, protocol.OffsetForLeaderEpochRequestTopic{Topic: l.tp.Topic})
+		}
+		req.Topics[i].Partitions = append(req.Topics[i].Partitions, protocol.OffsetForLeaderEpochRequestPartition{
+			Partition: l.tp.Partition, CurrentLeaderEpoch: l.leaderEpoch, LeaderEpoch: l.lastEpoch,
+		})
+	}
+	resp, _, err := c.cluster.Do(ctx, node, cluster.KindGeneral, req, broker.CallOptions{Timeout: c.patience(attemptOf(parts))})
+	if err != nil {
+		return nil, err
+	}
+	out := make(map[TopicPartition]epochEnd, len(parts))
+	for _, t := range resp.(*protocol.OffsetForLeaderEpochResponse).Topics {
+		for _, p := range t.Partitions {
+			out[TopicPartition{Topic: t.Topic, Partition: p.Partition}] = epochEnd{epoch: p.LeaderEpoch, offset: p.EndOffset, code: p.ErrorCode}
+		}
+	}
+	return out, nil
+}
