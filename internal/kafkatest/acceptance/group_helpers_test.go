@@ -163,6 +163,9 @@ func (l *ledger) fault(format string, args ...any) {
 func (l *ledger) listener(m *member, call told) {
 	l.mu.Lock()
 	defer l.mu.Unlock()
+	if m.dead {
+		return // the call was under way when it crashed, and in a real crash would have ended with it
+	}
 	for _, tp := range call.parts {
 		switch owner := l.owners[tp]; {
 		case call.callback != "OnPartitionsAssigned":
@@ -248,6 +251,7 @@ type member struct {
 	name   string
 	ledger *ledger
 	next   map[kafka.TopicPartition]int64 // guarded by ledger.mu
+	dead   bool                           // it has crashed; guarded by ledger.mu
 	ended  <-chan result
 }
 
@@ -292,6 +296,9 @@ func (m *member) leave(t *testing.T) {
 func (m *member) crash(t *testing.T) {
 	t.Helper()
 	crash(t, m.Consumer)
+	m.ledger.mu.Lock()
+	m.dead = true
+	m.ledger.mu.Unlock()
 	m.ledger.gone(m)
 	require.NoError(t, ended(t, m.ended).err)
 }
