@@ -1,7 +1,6 @@
 package acceptance
 
 import (
-	"net"
 	"strconv"
 	"sync"
 	"testing"
@@ -60,18 +59,6 @@ func TestNetwork_FetchSessionsAreUsed(t *testing.T) {
 	}
 	require.Equal(t, 1, opened, "one session for it all")
 	require.Less(t, told, 2*partitions, "every partition once, and those that had messages")
-}
-
-// A name may have several addresses, of which some do not answer: on most machines localhost is both ::1 and 127.0.0.1.
-func TestNetwork_EveryAddressOfANameIsTried(t *testing.T) {
-	kafkatest.Each(t, func(t *testing.T, c *kafkatest.Cluster) {
-		topic := c.NewTopic(t, kafkatest.Topic{})
-		produce(t, c, topic, 0, "a")
-		_, port, err := net.SplitHostPort(c.Bootstrap()[0])
-		require.NoError(t, err)
-		consumer := start(t, c, kafka.WithBootstrapServers("localhost:"+port), kafka.WithTopics(topic))
-		require.Equal(t, []string{"a"}, texts(read(t, consumer, 1)))
-	})
 }
 
 // A leader named beside a refusal (KIP-951) is used at once, without metadata.
