@@ -221,6 +221,7 @@ func TestTiming_DialsToADeadBrokerKeepTheirDistance(t *testing.T) {
 // Start goes on until its ctx ends, to the moment, and warns once, within the first second.
 func TestTiming_StartEndsWithItsContext(t *testing.T) {
 	bubble(t, kafkatest.FakeOptions{}, func(t *testing.T, c *kafkatest.Cluster) {
+		leavesNothing(t)
 		refused := errors.New("nobody there")
 		var book logBook
 		consumer, err := kafka.NewConsumer(kafka.WithBootstrapServers("one", "two:1234"), kafka.WithLogger(book.logger(slog.LevelInfo)),
