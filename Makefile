@@ -1,12 +1,13 @@
 # Every module of the repository: the library, and the nested ones that hold what it must not depend on.
 MODULES := $(patsubst %/go.mod,%,$(wildcard ./go.mod ./examples/go.mod ./internal/*/go.mod))
 STATICCHECK := honnef.co/go/tools/cmd/staticcheck@v0.8.2
+FUZZTIME ?= 30s
 
 # each runs a command in every module; a failure in one fails the whole.
 each = @set -e; for dir in $(MODULES); do echo "--- $$dir"; ( cd "$$dir" && $(1) ); done
 
 .DEFAULT_GOAL := help
-.PHONY: help demo test test-kafka bench long lint fmt need-java
+.PHONY: help demo test test-kafka bench long fuzz lint fmt need-java
 
 help: ## list the targets
 	@awk -F ':.*## ' '/^[a-z-]+:.*## / { printf "  %-12s %s\n", $$1, $$2 }' $(MAKEFILE_LIST)
@@ -23,8 +24,15 @@ test-kafka: need-java ## the tests on real brokers (KAFKA_VERSION=3.9.1: that re
 bench: ## compare speed with other clients: a minute
 	cd internal/bench && go run ./cmd/bench -topics first-look -rounds 3
 
-long: need-java ## soak and chaos tests on real brokers: many minutes
+long: need-java ## soak and chaos tests on real brokers, then fuzz: many minutes
 	cd internal/kafkatest && go test -tags 'kafka long' -run '^TestLong' -p 1 -timeout 60m -v ./...
+	@$(MAKE) fuzz
+
+fuzz: ## every fuzz target, one after the other, for FUZZTIME (30s) each
+	@set -e; for dir in $$(go list -f '{{.Dir}}' ./...); do \
+		for target in $$(sed -n 's/^func \(Fuzz[A-Za-z0-9_]*\)(.*/\1/p' "$$dir"/*_test.go 2>/dev/null); do \
+			echo "--- $$dir $$target"; go test -run '^$$' -fuzz "^$$target$$" -fuzztime $(FUZZTIME) "$$dir"; \
+		done; done
 
 lint: ## gofmt, go vet and staticcheck on every module
 	@unformatted=$$(gofmt -l $(MODULES)); if [ -n "$$unformatted" ]; then echo "not gofmt-ed:"; echo "$$unformatted"; exit 1; fi

@@ -13,9 +13,17 @@ import (
 	"github.com/seed-7379b4e8/kafka/protocol"
 )
 
-// A broker that lies about one partition: the error names it, the other partition flows, and memory stays bounded. The
-// cases are H2, H4, H5 and H6 of the hostile corpus.
-func TestHostile_OnePartitionHarmsNoOther(t *testing.T) {
+// A hostileCase is what a broker tells of a partition, and what comes of it.
+type hostileCase struct {
+	name    string
+	set     []byte
+	aborted abortedList
+	large   bool // *RecordTooLargeError, else *CorruptRecordError
+	fine    bool // it is none
+}
+
+// hostileCases are the cases H2, H4, H5 and H6 of the hostile corpus.
+func hostileCases(t *testing.T) []hostileCase {
 	bombs := func(codec compress.Codec) []byte {
 		return valuesBatch(0, []string{string(make([]byte, 20<<20))}, withCodec(codec))
 	}
@@ -24,13 +32,7 @@ func TestHostile_OnePartitionHarmsNoOther(t *testing.T) {
 		h.Attributes, h.NumRecords = int16(codec), 1
 		return protocol.AppendRawBatch(nil, h, body)
 	}
-	cases := []struct {
-		name    string
-		set     []byte
-		aborted abortedList
-		large   bool // *RecordTooLargeError, else *CorruptRecordError
-		fine    bool // it is none
-	}{
+	return []hostileCase{
 		{name: "H2 a negative length", set: func() []byte { b := batchOf(0, 1); b[8] = 0xff; return b }()},
 		{name: "H2 a negative record count", set: damaged(func(h *protocol.BatchHeader, raw []byte) []byte { h.BaseOffset, h.NumRecords = 0, -1; return raw })},
 		{name: "H2 the largest record count", set: damaged(func(h *protocol.BatchHeader, raw []byte) []byte { h.BaseOffset, h.NumRecords = 0, 1<<31-1; return raw })},
@@ -63,69 +65,85 @@ func TestHostile_OnePartitionHarmsNoOther(t *testing.T) {
 		{name: "H6 a marker that is garbage", set: joined(batchOf(0, 1, byProducer(1)), recordsBatch(1, []protocol.RecordData{{Key: []byte{1}}}, byProducer(1), func(h *protocol.BatchHeader) { h.Attributes |= protocol.AttributeControl })),
 			aborted: abortedList{{ProducerID: 1, FirstOffset: 0}}},
 	}
-	for _, c := range cases {
+}
+
+// A broker that lies about one partition: the error names it, the other partition flows, and memory stays bounded.
+func TestHostile_OnePartitionHarmsNoOther(t *testing.T) {
+	for _, c := range hostileCases(t) {
 		t.Run(c.name, func(t *testing.T) {
-			inBubble(t, fakebroker.Options{}, func(t *testing.T, k *fakebroker.Cluster) {
-				k.CreateTopic("t", 2)
-				k.AppendValues("t", 0, "a") // what is told of it is what the handler says
-				if !c.fine {
-					k.AppendValues("t", 0, numbered(1, 9)...) // so that it is asked for again
-				}
-				for i := range 20 {
-					k.AppendValues("t", 1, fmt.Sprint("b", i))
-				}
-				k.Handle(protocol.KeyFetch, func(call *fakebroker.Call) fakebroker.Reply {
-					resp, _ := call.Default().(*protocol.FetchResponse)
-					if resp == nil { // the connection has ended
-						return fakebroker.Reply{Drop: true}
-					}
-					for i := range resp.Responses {
-						for j := range resp.Responses[i].Partitions {
-							if p := &resp.Responses[i].Partitions[j]; p.PartitionIndex == 0 && len(p.Records) > 0 {
-								p.Records, p.AbortedTransactions = c.set, c.aborted
-							}
-						}
-					}
-					return fakebroker.Reply{Response: resp}
-				})
-				var before, after runtime.MemStats
-				runtime.ReadMemStats(&before)
-				c1 := startConsumer(t, k, WithTopics("t"), WithIsolationLevel(ReadCommitted), WithMaxBatchBytes(8<<20), WithMaxBufferedBytes(32<<20))
-
-				others, told := 0, error(nil)
-				for m, err := range c1.All(t.Context()) {
-					if err != nil {
-						told = err
-					} else if m.Partition == 1 {
-						others++
-					}
-					if others == 20 && (told != nil || c.fine) {
-						break
-					}
-				}
-
-				runtime.ReadMemStats(&after)
-				require.Less(t, after.TotalAlloc-before.TotalAlloc, uint64(64<<20), "bytes allocated")
-				if !c.fine {
-					require.ErrorContains(t, told, "t-0")
-					var corrupt *CorruptRecordError
-					var large *RecordTooLargeError
-					if c.large {
-						require.ErrorAs(t, told, &large)
-						require.Equal(t, int64(1), large.NextOffset)
-					} else {
-						require.ErrorAs(t, told, &corrupt)
-					}
-				}
-				fetches := k.Count(protocol.KeyFetch)
-				time.Sleep(10 * time.Second) // on the bubble's clock
-				require.LessOrEqual(t, k.Count(protocol.KeyFetch)-fetches, 60, "no hot loop")
-				k.AppendValues("t", 1, "more")
-				require.Equal(t, []string{"more"}, values(receive(t, c1, 1, FromPartitions(TopicPartition{"t", 1}))))
-				stopClean(t, c1)
-			})
+			inBubble(t, fakebroker.Options{}, func(t *testing.T, k *fakebroker.Cluster) { c.run(t, k) })
 		})
 	}
+}
+
+func (c *hostileCase) run(t *testing.T, k *fakebroker.Cluster) {
+	k.CreateTopic("t", 2)
+	k.AppendValues("t", 0, "a") // what is told of it is what the handler says
+	if !c.fine {
+		k.AppendValues("t", 0, numbered(1, 9)...) // so that it is asked for again
+	}
+	for i := range 20 {
+		k.AppendValues("t", 1, fmt.Sprint("b", i))
+	}
+	k.Handle(protocol.KeyFetch, c.lie)
+	var before, after runtime.MemStats
+	runtime.ReadMemStats(&before)
+	consumer := startConsumer(t, k, WithTopics("t"), WithIsolationLevel(ReadCommitted), WithMaxBatchBytes(8<<20), WithMaxBufferedBytes(32<<20))
+
+	others, told := 0, error(nil)
+	for m, err := range consumer.All(t.Context()) {
+		if err != nil {
+			told = err
+		} else if m.Partition == 1 {
+			others++
+		}
+		if others == 20 && (told != nil || c.fine) {
+			break
+		}
+	}
+
+	runtime.ReadMemStats(&after)
+	require.Less(t, after.TotalAlloc-before.TotalAlloc, uint64(64<<20), "bytes allocated")
+	c.requireTold(t, told)
+	fetches := k.Count(protocol.KeyFetch)
+	time.Sleep(10 * time.Second) // on the bubble's clock
+	require.LessOrEqual(t, k.Count(protocol.KeyFetch)-fetches, 60, "no hot loop")
+	k.AppendValues("t", 1, "more")
+	require.Equal(t, []string{"more"}, values(receive(t, consumer, 1, FromPartitions(TopicPartition{"t", 1}))))
+	stopClean(t, consumer)
+}
+
+// lie puts the case's bytes in the place of what partition 0 has.
+func (c *hostileCase) lie(call *fakebroker.Call) fakebroker.Reply {
+	resp, _ := call.Default().(*protocol.FetchResponse)
+	if resp == nil { // the connection has ended
+		return fakebroker.Reply{Drop: true}
+	}
+	for i := range resp.Responses {
+		for j := range resp.Responses[i].Partitions {
+			if p := &resp.Responses[i].Partitions[j]; p.PartitionIndex == 0 && len(p.Records) > 0 {
+				p.Records, p.AbortedTransactions = c.set, c.aborted
+			}
+		}
+	}
+	return fakebroker.Reply{Response: resp}
+}
+
+// requireTold checks what the application was told.
+func (c *hostileCase) requireTold(t *testing.T, told error) {
+	t.Helper()
+	if c.fine {
+		return
+	}
+	require.ErrorContains(t, told, "t-0")
+	if !c.large {
+		var corrupt *CorruptRecordError
+		require.ErrorAs(t, told, &corrupt)
+		return
+	}
+	var large *RecordTooLargeError
+	require.ErrorAs(t, told, &large)
+	require.Equal(t, int64(1), large.NextOffset)
 }
 
 // Answers with records below the offset asked for only: no progress, and no loop without end (H5).

@@ -76,6 +76,41 @@ func (g golden) isEdge() bool {
 	return g.Version == lowest || g.Version == highest || Flexible(key, g.Version+1) != Flexible(key, g.Version-1)
 }
 
+// Every version of every API that the package speaks has its golden bytes, in both directions: with everything empty, everything
+// set, and, where it is flexible, with tagged fields nobody knows.
+func TestGolden_HasEveryVersionOfEveryAPI(t *testing.T) {
+	for _, kind := range []string{"request", "response"} {
+		there := make(map[string]bool)
+		for _, g := range goldens(t, kind) {
+			there[g.name()] = true
+		}
+		for key, api := range apis {
+			lowest, highest, ok := Versions(key)
+			require.True(t, ok, api.name)
+			for version := lowest; version <= highest; version++ {
+				samples := []string{"empty", "full", "random"}
+				if Flexible(key, version) {
+					samples = append(samples, "unknown tags")
+				}
+				for _, sample := range samples {
+					g := golden{api: api.name, Kind: kind, Version: version, Sample: sample}
+					assert.True(t, there[g.name()], g.name())
+				}
+			}
+		}
+	}
+	data := make(map[string]bool)
+	for _, g := range goldens(t, "data") {
+		data[g.name()] = true
+	}
+	for version := range ConsumerProtocolVersion + 1 {
+		for _, api := range []string{"ConsumerProtocolSubscription", "ConsumerProtocolAssignment"} {
+			g := golden{api: api, Kind: "data", Version: version, Sample: "full"}
+			assert.True(t, data[g.name()], g.name())
+		}
+	}
+}
+
 func keyNamed(name string) APIKey {
 	for k, a := range apis {
 		if a.name == name {

@@ -114,6 +114,35 @@ func TestFetch_OverdueIsGivenUp(t *testing.T) {
 	})
 }
 
+// A broker that throttles answers first and then does not read (KIP-219): the answer is there at once, the connection stays, and the
+// next request is written, and its clock begins, when the silence is over.
+func TestFetch_HonoursThrottle(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		fake := inMemory(t)
+		id := fake.CreateTopic("t", 1)
+		fake.AppendValues("t", 0, "a")
+		fake.HandleN(protocol.KeyFetch, 1, func(k *fakebroker.Call) fakebroker.Reply {
+			r := k.Default().(*protocol.FetchResponse)
+			r.ThrottleTimeMs = 5000
+			return fakebroker.Reply{Response: r}
+		})
+		conn := dialFake(t, fake, nil)
+		start := time.Now()
+		r := &recorder{}
+		overdue := CallOptions{FirstByteTimeout: 1500 * time.Millisecond}
+		_, err := conn.Fetch(t.Context(), fetchOf(id, "t"), overdue, r)
+		require.NoError(t, err)
+		require.Zero(t, time.Since(start))
+		require.Len(t, r.partitions, 1)
+		require.Equal(t, start.Add(5*time.Second), conn.ThrottledUntil())
+
+		_, err = conn.Fetch(t.Context(), fetchOf(id, "t"), overdue, &recorder{})
+		require.NoError(t, err, "longer than a fetch may take, and not its fault")
+		require.Equal(t, 5*time.Second, time.Since(start))
+		require.NoError(t, conn.Err())
+	})
+}
+
 // trickle sends a fetch response a piece at a time.
 func trickle(t *testing.T, k *fakebroker.Call, piece int, pause time.Duration) fakebroker.Reply {
 	raw, err := protocol.AppendResponse(nil, k.Correlation, k.Version, k.Default())

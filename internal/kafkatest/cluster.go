@@ -31,6 +31,7 @@ type Cluster struct {
 
 	fake   *kfake.Cluster  // nil unless fake
 	epochs *fakeEpochs     // nil unless fake
+	held   atomic.Bool     // a fake elects nobody by itself
 	real   *launch.Cluster // nil unless real
 }
 
@@ -121,6 +122,10 @@ func (c *Cluster) ownDial(ctx context.Context, network, addr string) (net.Conn, 
 	}
 	return conn, err
 }
+
+// HoldElections makes a fake leave leaderships with nodes that are killed or paused from here on, as a real cluster does until it
+// misses them. The test's MoveLeader is the election then.
+func (c *Cluster) HoldElections() { c.held.Store(true) }
 
 func (c *Cluster) close() {
 	c.admin.Close() // closes client

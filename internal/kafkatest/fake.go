@@ -125,10 +125,10 @@ func (n fakeNode) running() bool {
 	return n.gate.state != gateDown
 }
 
-// leave puts the node out of reach and its leaderships on the others in turn.
+// leave puts the node out of reach and its leaderships on the others in turn, but for HoldElections.
 func (n fakeNode) leave(ctx context.Context, state gateState) error {
 	changed, err := n.gate.set(state)
-	if err != nil || !changed {
+	if err != nil || !changed || n.cluster.held.Load() {
 		return err
 	}
 	var others []int32

@@ -9,6 +9,8 @@ import (
 	"time"
 
 	"github.com/stretchr/testify/require"
+
+	"github.com/seed-7379b4e8/kafka/internal/kafkatest"
 )
 
 // patience bounds every wait for an example; none comes near it.
@@ -22,9 +24,10 @@ type Program struct {
 	err   error       // written before lines is closed
 }
 
-// Start runs an example until it ends, or the test does.
+// Start runs an example until it ends, or the test does. It has to leave nothing behind.
 func Start(t testing.TB, run func(ctx context.Context, out io.Writer) error) *Program {
 	t.Helper()
+	kafkatest.NoLeaks(t)
 	ctx, stop := context.WithCancel(context.Background())
 	p := &Program{t: t, stop: stop, lines: make(chan string, 10_000)}
 	r, w := io.Pipe()

@@ -3,6 +3,7 @@ package acceptance
 import (
 	"context"
 	"fmt"
+	"slices"
 	"sync"
 	"testing"
 	"time"
@@ -92,30 +93,46 @@ func startOnBacklog(t *testing.T, c *kafkatest.Cluster, topic string) *kafka.Con
 	return start(t, c, kafka.WithTopics(topic), kafka.WithMaxPartitionFetchBytes(backlogFetch))
 }
 
-// Messages go on within 0.6 s of the new leader's election; the bound leaves room for a busy machine.
+// Messages go on within 0.6 s of the new leader's election. It is the best of three kills at most that is held to that: the brokers,
+// which take over as fast as they get a processor, share the machine with the consumer and with whatever else runs there. What
+// the consumer adds by itself is exact in TestTiming_MessagesGoOnAfterALeaderIsKilled.
 func TestFailover_LeaderKilled(t *testing.T) {
 	kafkatest.Each3(t, func(t *testing.T, c *kafkatest.Cluster) {
-		topic := backlog(t, c)
-		consumer := startOnBacklog(t, c, topic)
-		reader := readBacklog(t, consumer, backlogRecords)
-		eventually(t, func() bool { return reader.count() > 50 }, "it does not begin")
-		old := c.Leader(t, topic, 0)
-		fault := time.Now()
-		c.Node(t, old).Kill(t)
-		c.AwaitNewLeader(t, topic, 0, old)
-		elected := time.Now()
-		gap := reader.gap(t, fault, elected)
-		t.Logf("messages went on %v after the new leader's election", gap.Round(time.Millisecond))
-		require.Less(t, gap, 1200*time.Millisecond)
-		require.EqualValues(t, backlogRecords, position(t, consumer, tpOf(topic, 0)))
+		var gaps []time.Duration
+		var topic string
+		var consumer *kafka.Consumer
+		var killed int32
+		for len(gaps) == 0 || len(gaps) < 3 && slices.Min(gaps) > 600*time.Millisecond {
+			topic = backlog(t, c)
+			consumer = startOnBacklog(t, c, topic)
+			var gap time.Duration
+			killed, gap = killLeader(t, c, consumer, topic)
+			gaps = append(gaps, gap.Round(time.Millisecond))
+			require.EqualValues(t, backlogRecords, position(t, consumer, tpOf(topic, 0)))
+			c.Node(t, killed).Start(t)
+		}
+		t.Logf("messages went on %v after the new leader's election", gaps)
+		require.LessOrEqual(t, slices.Min(gaps), 600*time.Millisecond)
+		require.Less(t, slices.Max(gaps), soon)
 
 		// And back: the node that was killed takes its part again.
-		c.Node(t, old).Start(t)
 		c.AwaitInSync(t, topic, 0)
-		c.MoveLeader(t, topic, 0, old)
+		c.MoveLeader(t, topic, 0, killed)
 		produce(t, c, topic, 0, "after it all")
 		require.Equal(t, []string{"after it all"}, texts(read(t, consumer, 1)))
 	})
+}
+
+// killLeader kills the leader under a consumer that reads, and gives how long messages stood still from the election of the next on.
+func killLeader(t *testing.T, c *kafkatest.Cluster, consumer *kafka.Consumer, topic string) (killed int32, gap time.Duration) {
+	t.Helper()
+	reader := readBacklog(t, consumer, backlogRecords)
+	eventually(t, func() bool { return reader.count() > 50 }, "it does not begin")
+	killed = c.Leader(t, topic, 0)
+	fault := time.Now()
+	c.Node(t, killed).Kill(t)
+	c.AwaitNewLeader(t, topic, 0, killed)
+	return killed, reader.gap(t, fault, time.Now())
 }
 
 // A broker that hangs: the fetch is given up when it is overdue, and messages go on within 3 s of the new leader's election.
@@ -132,7 +149,7 @@ func TestFailover_LeaderHangs(t *testing.T) {
 		elected := time.Now()
 		gap := reader.gap(t, fault, elected)
 		t.Logf("messages went on %v after the new leader's election", gap.Round(time.Millisecond))
-		require.Less(t, gap, 6*time.Second)
+		require.LessOrEqual(t, gap, 3*time.Second)
 		c.Node(t, old).Continue(t)
 		produce(t, c, topic, 0, "after it all")
 		require.Equal(t, []string{"after it all"}, texts(read(t, consumer, 1)))

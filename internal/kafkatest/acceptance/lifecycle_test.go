@@ -51,7 +51,7 @@ func zeroValues(t *testing.T, consumer *kafka.Consumer, tp kafka.TopicPartition)
 
 func TestLifecycle_CallsBeforeStartAreNotStarted(t *testing.T) {
 	kafkatest.Each(t, func(t *testing.T, c *kafkatest.Cluster) {
-		kafkatest.NoLeaks(t)
+		leavesNothing(t)
 		tp := tpOf("some-topic", 0)
 		consumer := newConsumer(t, c)
 		require.NoError(t, consumer.Assign(tp), "Assign may come before Start")
@@ -117,7 +117,7 @@ func TestLifecycle_StartTwiceIsIllegal(t *testing.T) {
 
 func TestLifecycle_StopIsIdempotentAndConcurrent(t *testing.T) {
 	kafkatest.Each(t, func(t *testing.T, c *kafkatest.Cluster) {
-		kafkatest.NoLeaks(t)
+		leavesNothing(t)
 		fresh := newConsumer(t, c)
 		require.NoError(t, fresh.Stop(within(t)), "before Start")
 		require.NoError(t, fresh.Close())
@@ -233,7 +233,7 @@ func TestLifecycle_StopWithAnEndedContextStillClosesEverything(t *testing.T) {
 
 func TestLifecycle_ManyConsumersComeAndGo(t *testing.T) {
 	kafkatest.Each(t, func(t *testing.T, c *kafkatest.Cluster) {
-		kafkatest.NoLeaks(t)
+		leavesNothing(t)
 		topic := c.NewTopic(t, kafkatest.Topic{Partitions: 2})
 		produce(t, c, topic, 0, "a")
 		for range 10 {

@@ -24,6 +24,7 @@ const testTime = 60 * time.Second
 // newConsumer makes a consumer of the cluster, not started, that logs to the test and leaves nothing behind.
 func newConsumer(t *testing.T, c *kafkatest.Cluster, opts ...kafka.ConsumerOption) *kafka.Consumer {
 	t.Helper()
+	leavesNothing(t)
 	all := append([]kafka.ConsumerOption{
 		kafka.WithBootstrapServers(c.Bootstrap()...),
 		kafka.WithDialer(c.Dial),
@@ -38,12 +39,17 @@ func newConsumer(t *testing.T, c *kafkatest.Cluster, opts ...kafka.ConsumerOptio
 // watched are the tests at whose end leaks are looked for: when all their consumers have been stopped.
 var watched sync.Map
 
-// start is newConsumer and Start; the consumer is stopped with the test, and has to leave nothing behind.
-func start(t *testing.T, c *kafkatest.Cluster, opts ...kafka.ConsumerOption) *kafka.Consumer {
+// leavesNothing has to be called before the test's first consumer is made; newConsumer does.
+func leavesNothing(t *testing.T) {
 	t.Helper()
 	if _, already := watched.LoadOrStore(t, true); !already {
 		kafkatest.NoLeaks(t)
 	}
+}
+
+// start is newConsumer and Start; the consumer is stopped with the test.
+func start(t *testing.T, c *kafkatest.Cluster, opts ...kafka.ConsumerOption) *kafka.Consumer {
+	t.Helper()
 	consumer := newConsumer(t, c, opts...)
 	t.Cleanup(func() {
 		ctx, cancel := context.WithTimeout(context.Background(), 10*time.Second)

@@ -56,7 +56,8 @@ func heap() uint64 {
 // Records that are small on the wire and large in memory count for what they are in memory.
 func TestMemory_DecompressedBytesCount(t *testing.T) {
 	kafkatest.Each(t, func(t *testing.T, c *kafkatest.Cluster) {
-		const partitions, each, size, bound = 4, 40, 900_000, 16 << 20
+		const partitions, each, size, bound, upTo = 4, 40, 900_000, 16 << 20, 5
+		const besides = 2 << 20 // connections, codecs, what the embedded broker has in hand
 		topic := c.NewTopic(t, kafkatest.Topic{Partitions: partitions})
 		producer := kafkatest.NewProducer(t, c, kafkatest.Zstd, kafkatest.PerBatch(1), kafkatest.BatchBytes(1<<20))
 		record := &kafkatest.Record{Value: make([]byte, size)}
@@ -70,7 +71,7 @@ func TestMemory_DecompressedBytesCount(t *testing.T) {
 		require.NoError(t, consumer.Subscribe([]string{topic}))
 		got, most := 0, uint64(0)
 		for got < partitions*each {
-			batch, err := consumer.GetMany(within(t), kafka.UpTo(5))
+			batch, err := consumer.GetMany(within(t), kafka.UpTo(upTo))
 			require.NoError(t, err)
 			for _, msgs := range batch {
 				for _, m := range msgs {
@@ -85,7 +86,7 @@ func TestMemory_DecompressedBytesCount(t *testing.T) {
 		}
 		grown := max(most, before) - before
 		t.Logf("the heap grew by %d KiB; there were %d KiB in all", grown>>10, partitions*each*size>>10)
-		require.Less(t, grown, uint64(3*bound), "of %d", partitions*each*size)
+		require.Less(t, grown, uint64(bound+upTo*size+besides), "the bound, what is handed out, and little else")
 	})
 }
 

@@ -4,6 +4,7 @@ import (
 	"context"
 	"encoding/binary"
 	"net"
+	"slices"
 	"sync"
 	"sync/atomic"
 	"testing"
@@ -27,14 +28,18 @@ func watchRequests(c *kafkatest.Cluster, key kmsg.Key, seen func(kmsg.Request)) 
 type wire struct {
 	via             kafkatest.DialFunc
 	dials, received atomic.Int64 // connections tried, bytes of answers
+	closed          atomic.Int64 // connections closed by the consumer
 
 	mu       sync.Mutex
 	requests map[kmsg.Key]int
-	holds    map[string]bool // addresses where dialing hangs
+	sizes    map[kmsg.Key][]int // of requests, without the size itself
+	holds    map[string]bool    // addresses where dialing hangs
+	swallows map[kmsg.Key]bool  // requests that get lost on their way
 }
 
 func newWire(c *kafkatest.Cluster) *wire {
-	return &wire{via: c.Dial, requests: make(map[kmsg.Key]int), holds: make(map[string]bool)}
+	return &wire{via: c.Dial, requests: make(map[kmsg.Key]int), sizes: make(map[kmsg.Key][]int),
+		holds: make(map[string]bool), swallows: make(map[kmsg.Key]bool)}
 }
 
 func (w *wire) option() kafka.ConsumerOption { return kafka.WithDialer(w.dial) }
@@ -53,6 +58,20 @@ func (w *wire) sum() (sum int) {
 		sum += n
 	}
 	return sum
+}
+
+// sizesOf gives the sizes of all requests of a kind so far, in order.
+func (w *wire) sizesOf(key kmsg.Key) []int {
+	w.mu.Lock()
+	defer w.mu.Unlock()
+	return slices.Clone(w.sizes[key])
+}
+
+// swallow lets requests of a kind get lost from here on.
+func (w *wire) swallow(key kmsg.Key) {
+	w.mu.Lock()
+	defer w.mu.Unlock()
+	w.swallows[key] = true
 }
 
 // hold lets dialing an address hang until its ctx ends, as a network does that drops what is sent there.
@@ -93,6 +112,7 @@ func (w *wire) quiet(t *testing.T, d time.Duration) {
 type countedConn struct {
 	net.Conn
 	wire *wire
+	once sync.Once
 
 	mu   sync.Mutex
 	head []byte // of the request being written: its size and its API key
@@ -105,11 +125,27 @@ func (c *countedConn) Read(b []byte) (int, error) {
 	return n, err
 }
 
+// Write sends what the consumer writes, which is a whole request each time.
 func (c *countedConn) Write(b []byte) (int, error) {
 	c.mu.Lock()
 	c.count(b)
 	c.mu.Unlock()
+	if c.wire.lost(b) {
+		return len(b), nil
+	}
 	return c.Conn.Write(b)
+}
+
+func (c *countedConn) Close() error {
+	c.once.Do(func() { c.wire.closed.Add(1) })
+	return c.Conn.Close()
+}
+
+// lost says whether a request is one of those to be swallowed.
+func (w *wire) lost(request []byte) bool {
+	w.mu.Lock()
+	defer w.mu.Unlock()
+	return len(request) >= 6 && w.swallows[kmsg.Key(binary.BigEndian.Uint16(request[4:]))]
 }
 
 // count follows the stream of requests: each is its size in 4 bytes, and begins with its API key in 2.
@@ -125,9 +161,11 @@ func (c *countedConn) count(b []byte) {
 		if len(c.head) < 6 {
 			return
 		}
-		c.left = int(binary.BigEndian.Uint32(c.head)) - 2
+		size, key := int(binary.BigEndian.Uint32(c.head)), kmsg.Key(binary.BigEndian.Uint16(c.head[4:]))
+		c.left = size - 2
 		c.wire.mu.Lock()
-		c.wire.requests[kmsg.Key(binary.BigEndian.Uint16(c.head[4:]))]++
+		c.wire.requests[key]++
+		c.wire.sizes[key] = append(c.wire.sizes[key], size)
 		c.wire.mu.Unlock()
 		c.head = c.head[:0]
 	}

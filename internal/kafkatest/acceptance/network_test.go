@@ -1,7 +1,9 @@
 package acceptance
 
 import (
-	"net"
+	"context"
+	"fmt"
+	"slices"
 	"strconv"
 	"sync"
 	"testing"
@@ -62,37 +64,88 @@ func TestNetwork_FetchSessionsAreUsed(t *testing.T) {
 	require.Less(t, told, 2*partitions, "every partition once, and those that had messages")
 }
 
-// A name may have several addresses, of which some do not answer: on most machines localhost is both ::1 and 127.0.0.1.
-func TestNetwork_EveryAddressOfANameIsTried(t *testing.T) {
+// The same as it looks on the wire, also of a real broker: a fetch that changes nothing names none of its many partitions.
+func TestNetwork_FetchesOfASessionAtRestAreTiny(t *testing.T) {
 	kafkatest.Each(t, func(t *testing.T, c *kafkatest.Cluster) {
-		topic := c.NewTopic(t, kafkatest.Topic{})
-		produce(t, c, topic, 0, "a")
-		_, port, err := net.SplitHostPort(c.Bootstrap()[0])
-		require.NoError(t, err)
-		consumer := start(t, c, kafka.WithBootstrapServers("localhost:"+port), kafka.WithTopics(topic))
-		require.Equal(t, []string{"a"}, texts(read(t, consumer, 1)))
+		const partitions, bare = 120, 200 // a fetch that names nothing is its header and a few numbers
+		topic := c.NewTopic(t, kafkatest.Topic{Partitions: partitions})
+		w := newWire(c)
+		consumer := start(t, c, w.option(), kafka.WithTopics(topic), kafka.WithFetchMaxWait(50*time.Millisecond))
+		producer := kafkatest.NewProducer(t, c)
+		atRest := func() bool {
+			sizes := w.sizesOf(kmsg.Fetch)
+			return len(sizes) > 10 && slices.Max(sizes[len(sizes)-3:]) < bare
+		}
+		for p := range int32(partitions) {
+			position(t, consumer, tpOf(topic, p)) // it is known, and with that the partition is fetched
+		}
+		eventually(t, atRest, "a session at rest still names partitions")
+		before := len(w.sizesOf(kmsg.Fetch))
+		for p := int32(0); p < partitions; p += 7 {
+			producer.Produce(t, topic, p, kafkatest.Values("a")...)
+			require.Equal(t, p, read(t, consumer, 1)[0].Partition)
+		}
+		eventually(t, atRest, "a session at rest again still names partitions")
+		require.Less(t, slices.Max(w.sizesOf(kmsg.Fetch)[before:]), 2*bare, "only what has changed was named")
 	})
 }
 
 // A leader named beside a refusal (KIP-951) is used at once, without metadata.
 func TestNetwork_LeaderHintsAreUsedAtOnce(t *testing.T) {
-	c := kafkatest.Fake(t, kafkatest.FakeOptions{Nodes: 3})
-	topic := c.NewTopic(t, kafkatest.Topic{})
-	produce(t, c, topic, 0, "a")
-	consumer := start(t, c, kafka.WithTopics(topic))
-	read(t, consumer, 1)
-	producer := kafkatest.NewProducer(t, c)
-	leader := c.Leader(t, topic, 0)
-	c.MoveLeader(t, topic, 0, otherNode(t, c, leader).ID)
-	producer.Produce(t, topic, 0, kafkatest.Values("b")...)
-	read(t, consumer, 1)
-	c.MoveLeader(t, topic, 0, leader)
-	producer.Produce(t, topic, 0, kafkatest.Values("c")...)
-	c.Fake().ControlKey(int16(kmsg.Metadata), func(kmsg.Request) (kmsg.Response, error, bool) { //nolint:revive // the form kfake wants
-		c.Fake().KeepControl()
-		return nil, nil, true // no answer
+	kafkatest.Each3(t, func(t *testing.T, c *kafkatest.Cluster) {
+		topic := c.NewTopic(t, kafkatest.Topic{})
+		produce(t, c, topic, 0, "a")
+		w := newWire(c)
+		consumer := start(t, c, w.option(), kafka.WithTopics(topic))
+		read(t, consumer, 1)
+		producer := kafkatest.NewProducer(t, c)
+		leader := c.Leader(t, topic, 0)
+		c.MoveLeader(t, topic, 0, otherNode(t, c, leader).ID)
+		producer.Produce(t, topic, 0, kafkatest.Values("b")...)
+		read(t, consumer, 1)
+		w.swallow(kmsg.Metadata)
+		c.MoveLeader(t, topic, 0, leader)
+		producer.Produce(t, topic, 0, kafkatest.Values("c")...)
+		written := time.Now()
+		require.Equal(t, []string{"c"}, texts(read(t, consumer, 1)))
+		took := time.Since(written)
+		t.Logf("the message came %v after it was written", took.Round(time.Millisecond))
+		require.Less(t, took, soon)
 	})
-	require.Equal(t, []string{"c"}, texts(read(t, consumer, 1)))
+}
+
+// A caller that gives up abandons its own wait only: the call beside it, for the same of the same broker, is answered.
+func TestNetwork_CancelledCallHarmsNoOther(t *testing.T) {
+	kafkatest.Each3(t, func(t *testing.T, c *kafkatest.Cluster) {
+		topic := c.NewTopic(t, kafkatest.Topic{})
+		produce(t, c, topic, 0, "a")
+		consumer := start(t, c, kafka.WithBootstrapServers(c.ProxyBootstrap(t)...), kafka.WithTopics(topic))
+		read(t, consumer, 1)
+		_, err := consumer.EndOffsets(within(t))
+		require.NoError(t, err)
+		for _, n := range c.Nodes() {
+			n.Proxy.Silence(kafkatest.BothWays)
+		}
+		ctx, cancel := context.WithCancel(within(t))
+		given := inBackground(func() error { _, err := consumer.EndOffsets(ctx); return err })
+		kept := inBackground(func() error {
+			ends, err := consumer.EndOffsets(within(t))
+			if err == nil && ends[tpOf(topic, 0)] != 1 {
+				err = fmt.Errorf("got %v", ends)
+			}
+			return err
+		})
+		blocked(t, given)
+		blocked(t, kept)
+		cancelled := time.Now()
+		cancel()
+		require.ErrorIs(t, ended(t, given).err, context.Canceled)
+		require.Less(t, time.Since(cancelled), soon)
+		for _, n := range c.Nodes() {
+			n.Proxy.Heal()
+		}
+		require.NoError(t, ended(t, kept).err)
+	})
 }
 
 // When all brokers that are known have gone, the bootstrap servers are asked again (KIP-899, KIP-1102). Here another cluster stands

@@ -95,3 +95,30 @@ func TestPause_PausedPartitionIsNotFetched(t *testing.T) {
 	end, _ := consumer.Highwater(tpOf(topic, 0))
 	require.LessOrEqual(t, end, int64(2))
 }
+
+// The same as it looks on the wire, also of a real broker: what is written to a paused partition does not come.
+func TestPause_NothingOfAPausedPartitionIsSent(t *testing.T) {
+	kafkatest.Each(t, func(t *testing.T, c *kafkatest.Cluster) {
+		const rounds, size = 20, 20_000
+		topic := c.NewTopic(t, kafkatest.Topic{Partitions: 2})
+		w := newWire(c)
+		consumer := start(t, c, w.option(), kafka.WithTopics(topic))
+		produce(t, c, topic, 0, "a")
+		produce(t, c, topic, 1, "b")
+		readMany(t, consumer, 2)
+		require.NoError(t, consumer.Pause(tpOf(topic, 0)))
+		producer := kafkatest.NewProducer(t, c)
+		before := w.received.Load()
+		for i := range rounds {
+			producer.Produce(t, topic, 0, kafkatest.Numbered(1, size)...)
+			producer.Produce(t, topic, 1, kafkatest.Values("flows")...)
+			require.EqualValues(t, i+1, read(t, consumer, 1)[0].Offset)
+		}
+		// At most the poll that was on its way when it was paused brings some.
+		require.Less(t, w.received.Load()-before, int64(3*size), "bytes, of %d written", rounds*size)
+		end, _ := consumer.Highwater(tpOf(topic, 0))
+		require.LessOrEqual(t, end, int64(2))
+		require.NoError(t, consumer.Resume(tpOf(topic, 0)))
+		consecutive(t, 1, read(t, consumer, rounds))
+	})
+}

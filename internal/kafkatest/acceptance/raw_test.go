@@ -4,6 +4,7 @@ import (
 	"testing"
 
 	"github.com/stretchr/testify/require"
+	"github.com/twmb/franz-go/pkg/kadm"
 	"github.com/twmb/franz-go/pkg/kerr"
 	"github.com/twmb/franz-go/pkg/kmsg"
 
@@ -15,17 +16,28 @@ import (
 // checks its header and checksum.
 func produceBatch(t *testing.T, c *kafkatest.Cluster, topic string, partition int32, batch []byte) int64 {
 	t.Helper()
+	return produceTo(t, c, c.Leader(t, topic, partition), topic, topicID(t, c, topic), partition, batch)
+}
+
+func topicID(t *testing.T, c *kafkatest.Cluster, topic string) kadm.TopicID {
+	t.Helper()
 	topics, err := c.Admin().ListTopics(within(t), topic)
 	require.NoError(t, err)
+	return topics[topic].ID
+}
+
+// produceTo is produceBatch to a node that is known to lead: no other is asked anything.
+func produceTo(t *testing.T, c *kafkatest.Cluster, node int32, topic string, id kadm.TopicID, partition int32, batch []byte) int64 {
+	t.Helper()
 	req := kmsg.NewPtrProduceRequest()
 	req.Acks = -1
 	rt := kmsg.NewProduceRequestTopic()
-	rt.Topic, rt.TopicID = topic, topics[topic].ID
+	rt.Topic, rt.TopicID = topic, id
 	rp := kmsg.NewProduceRequestTopicPartition()
 	rp.Partition, rp.Records = partition, batch
 	rt.Partitions = append(rt.Partitions, rp)
 	req.Topics = append(req.Topics, rt)
-	resp, err := c.Client().Broker(int(c.Leader(t, topic, partition))).Request(within(t), req)
+	resp, err := c.Client().Broker(int(node)).Request(within(t), req)
 	require.NoError(t, err)
 	answer := resp.(*kmsg.ProduceResponse).Topics[0].Partitions[0]
 	require.NoError(t, kerr.ErrorForCode(answer.ErrorCode))

@@ -48,6 +48,7 @@ func serving(t *testing.T, handle func(conn net.Conn)) string {
 
 func startError(t *testing.T, ctx context.Context, opts ...kafka.ConsumerOption) (*kafka.Consumer, error) {
 	t.Helper()
+	leavesNothing(t)
 	consumer, err := kafka.NewConsumer(append([]kafka.ConsumerOption{kafka.WithLogger(testLogger())}, opts...)...)
 	require.NoError(t, err)
 	t.Cleanup(func() { require.NoError(t, consumer.Close()) })
@@ -59,7 +60,7 @@ func startError(t *testing.T, ctx context.Context, opts ...kafka.ConsumerOption)
 // aiokafka tries each address once and gives up; here they are tried until ctx ends, one WARN names them within a second, and so
 // does the error.
 func TestStart_RefusedAddressesAreTriedUntilTheContextEndsAndNamed(t *testing.T) {
-	kafkatest.NoLeaks(t)
+	leavesNothing(t)
 	one, two := refusing(t), refusing(t)
 	var book logBook
 	began := time.Now()
@@ -80,7 +81,7 @@ func TestStart_SucceedsOnceABrokerComesUp(t *testing.T) {
 	kafkatest.Each3(t, func(t *testing.T, c *kafkatest.Cluster) {
 		topic := c.NewTopic(t, kafkatest.Topic{})
 		produce(t, c, topic, 0, "a")
-		kafkatest.NoLeaks(t)
+		leavesNothing(t)
 		proxy := c.Nodes()[0].Proxy
 		proxy.Refuse(true)
 		consumer := newConsumer(t, c, kafka.WithBootstrapServers(proxy.Addr()), kafka.WithTopics(topic))
@@ -113,7 +114,7 @@ func TestStart_NotKafkaAtThePortFailsAtOnce(t *testing.T) {
 		"TLS":  "\x15\x03\x01\x00\x02\x02\x46", // alert: protocol version
 	} {
 		t.Run(name, func(t *testing.T) {
-			kafkatest.NoLeaks(t)
+			leavesNothing(t)
 			addr := serving(t, func(conn net.Conn) {
 				_, _ = conn.Read(make([]byte, 1024))
 				_, _ = io.WriteString(conn, reply)
@@ -131,7 +132,7 @@ func TestStart_MayBeCalledAgainAfterAFailure(t *testing.T) {
 	kafkatest.Each3(t, func(t *testing.T, c *kafkatest.Cluster) {
 		topic := c.NewTopic(t, kafkatest.Topic{Partitions: 2})
 		produce(t, c, topic, 0, "a")
-		kafkatest.NoLeaks(t)
+		leavesNothing(t)
 		for _, n := range c.Nodes() {
 			n.Proxy.Silence(kafkatest.BothWays)
 		}
@@ -156,7 +157,7 @@ func TestStart_MayBeCalledAgainAfterAFailure(t *testing.T) {
 }
 
 func TestStart_StopDuringStartEndsIt(t *testing.T) {
-	kafkatest.NoLeaks(t)
+	leavesNothing(t)
 	silent := serving(t, func(conn net.Conn) { _, _ = io.Copy(io.Discard, conn) })
 	consumer, err := kafka.NewConsumer(kafka.WithBootstrapServers(silent), kafka.WithLogger(testLogger()))
 	require.NoError(t, err)

@@ -4,6 +4,7 @@ package launch
 
 import (
 	"context"
+	"os"
 	"strings"
 	"testing"
 	"time"
@@ -14,9 +15,19 @@ import (
 	"github.com/twmb/franz-go/pkg/sasl/scram"
 )
 
+// own skips a test where KAFKA_BOOTSTRAP names the cluster that this run is about: there need not be a Java then, and it is not the
+// launcher that is under test.
+func own(t *testing.T) {
+	t.Helper()
+	if os.Getenv("KAFKA_BOOTSTRAP") != "" {
+		t.Skip("starts brokers of its own; KAFKA_BOOTSTRAP names the cluster to test on")
+	}
+}
+
 // start brings a cluster up and says how long that took.
 func start(t *testing.T, o Options) *Cluster {
 	t.Helper()
+	own(t)
 	if o.Version == "" {
 		o.Version = DefaultVersion
 	}
@@ -105,6 +116,7 @@ func TestNode_ProcessIsGoneAfterKillAndStop(t *testing.T) {
 }
 
 func TestStart_UnknownVersionIsAnErrorThatNamesIt(t *testing.T) {
+	own(t)
 	_, err := Start(t.Context(), Options{Version: "0.0.1", Dir: t.TempDir()})
 	if err == nil || !strings.Contains(err.Error(), "0.0.1") {
 		t.Errorf("got %v", err)
@@ -112,6 +124,7 @@ func TestStart_UnknownVersionIsAnErrorThatNamesIt(t *testing.T) {
 }
 
 func TestStart_PropertyThatKafkaRefusesIsInTheError(t *testing.T) {
+	own(t)
 	_, err := Start(t.Context(), Options{Dir: t.TempDir(), Properties: map[string]string{"num.io.threads": "none"}})
 	if err == nil || !strings.Contains(err.Error(), "num.io.threads") {
 		t.Errorf("got %v", err)
@@ -119,6 +132,7 @@ func TestStart_PropertyThatKafkaRefusesIsInTheError(t *testing.T) {
 }
 
 func TestStart_BrokerThatDiesWhileStartingEndsTheWait(t *testing.T) {
+	own(t)
 	began := time.Now()
 	_, err := Start(t.Context(), Options{Dir: t.TempDir(), JVMFlags: []string{"-XX:+NoSuchFlag"}})
 	if err == nil || !strings.Contains(err.Error(), "ended while starting") {
