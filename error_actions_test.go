@@ -289,6 +289,12 @@ func TestErrors_Metadata(t *testing.T) {
 		protocol.UnknownTopicID:           {waits: true},
 		protocol.LeaderNotAvailable:       {},
 		protocol.ListenerNotFound:         {},
+		protocol.UnknownServerError:       {},
+		protocol.RequestTimedOut:          {},           // one that no rule is for, and may pass
+		protocol.InvalidRequest:           {told: true}, // one that no rule is for, and will not pass
+	}
+	for code := range topicActions {
+		require.Contains(t, cases, code)
 	}
 	for code, want := range cases {
 		t.Run(code.Name(), func(t *testing.T) {

@@ -207,6 +207,29 @@ func TestJudge(t *testing.T) {
 	require.Equal(t, calm, judge(view(), map[string]bool{}, true, nil))
 }
 
+func TestJudge_ErrorCodesOfTopics(t *testing.T) {
+	cases := map[protocol.ErrorCode]trouble{
+		protocol.LeaderNotAvailable:       urgent,
+		protocol.ListenerNotFound:         uneasy,
+		protocol.UnknownTopicOrPartition:  uneasy,
+		protocol.UnknownTopicID:           uneasy,
+		protocol.UnknownServerError:       uneasy,
+		protocol.TopicAuthorizationFailed: calm,
+		protocol.InvalidTopic:             calm,
+		protocol.RequestTimedOut:          uneasy, // no rule is for it
+		protocol.InvalidRequest:           uneasy,
+	}
+	for code := range topicTroubles {
+		require.Contains(t, cases, code)
+	}
+	nobody := func(int32) bool { return false }
+	for code, want := range cases {
+		m := emptyMetadata()
+		m.put(&Topic{Name: "t", Err: code, Partitions: []Partition{{Leader: 1}}})
+		require.Equal(t, want, judge(m, map[string]bool{"t": true}, false, nobody), code.Name())
+	}
+}
+
 func TestIsRetriable(t *testing.T) {
 	request := func(err error) error { return &broker.RequestError{API: protocol.KeyFetch, Addr: "a:1", Err: err} }
 	for _, tt := range []struct {
