@@ -333,6 +333,31 @@ func TestErrors_Metadata(t *testing.T) {
 	}
 }
 
+// Commits, lookups of committed offsets and joins agree with internal/cluster about what passes when no coordinator is found,
+// though each has a table of its own.
+func TestErrors_FindCoordinatorIsTheSameForAllWhoAsk(t *testing.T) {
+	for code, passes := range map[protocol.ErrorCode]bool{
+		protocol.CoordinatorNotAvailable:   true,
+		protocol.CoordinatorLoadInProgress: true,
+		protocol.RequestTimedOut:           true,
+		protocol.UnknownServerError:        true,
+		protocol.InvalidGroupID:            false,
+		protocol.GroupAuthorizationFailed:  false,
+		protocol.InvalidRequest:            false,
+	} {
+		t.Run(code.Name(), func(t *testing.T) {
+			r := newRooms(t, WithGroupID("g"))
+			err := error(&cluster.CoordinatorError{Group: "g", Err: code})
+			require.Equal(t, passes, cluster.IsRetriable(err))
+			require.Equal(t, passes, r.committedMayPass(err), "OffsetFetch")
+			run := &commitRun{c: r.Consumer}
+			require.Equal(t, passes, run.transport(t.Context(), err) == nil, "OffsetCommit")
+			join := groupActionFor(joinActions, joinFailure(err).code)
+			require.Equal(t, passes, join == groupRetry || join == groupCoordinator, "JoinGroup")
+		})
+	}
+}
+
 func TestErrors_AToldOneWaitsForTheBackoffAndOthersAreToldMeanwhile(t *testing.T) {
 	r := newRooms(t, WithRetryBackoff(time.Millisecond, time.Second))
 	parts := r.assign(3)
