@@ -188,7 +188,8 @@ func (c *Consumer) topicMissing(t *cluster.Topic, w *topicWatch) []logEvent {
 		return nil
 	}
 	w.warned = true
-	return []logEvent{{slog.LevelWarn, "kafka: the topic does not exist; waiting for it", []any{"topic", t.Name}}}
+	event := logEvent{slog.LevelWarn, "kafka: the topic does not exist; waiting for it", []any{"topic", t.Name}}
+	return []logEvent{event}
 }
 
 // matchTopics finds the topics that match the pattern now. One that comes up later than the first time is new: what is in it
