@@ -110,23 +110,10 @@ func (c *Consumer) applyMetadata(meta *cluster.Metadata) {
 // partitions.
 func (c *Consumer) applyTopic(t *cluster.Topic, w *topicWatch) (events []logEvent) {
 	s := c.sub
-	switch t.Err {
-	case protocol.None:
-		s.failAs(aboutTopic(t.Name), nil)
-	case protocol.TopicAuthorizationFailed, protocol.InvalidTopic:
-		w.answered = true
-		s.failAs(aboutTopic(t.Name), brokerError("Metadata", "", TopicPartition{Topic: t.Name, Partition: -1}, t.Err))
-		return nil
-	case protocol.UnknownTopicOrPartition, protocol.UnknownTopicID:
-		w.answered, w.absent = true, true
-		if !w.warned {
-			w.warned = true
-			events = append(events, logEvent{slog.LevelWarn, "kafka: the topic does not exist; waiting for it", []any{"topic", t.Name}})
-		}
-		return events
-	default:
-		return nil // it passes
+	if t.Err != protocol.None {
+		return c.topicMissing(t, w)
 	}
+	s.failAs(aboutTopic(t.Name), nil)
 	appeared := w.absent || w.listed
 	if !appeared {
 		w.initial = len(t.Partitions)
@@ -153,6 +140,56 @@ func (c *Consumer) applyTopic(t *cluster.Topic, w *topicWatch) (events []logEven
 		events = append(events, logEvent{slog.LevelInfo, "kafka: partitions assigned", []any{"topic", t.Name, "partitions", len(add), "new", appeared}})
 	}
 	return events
+}
+
+// A topicAction says what is done about a topic's error code in Metadata. What is assigned of the topic stays, and metadata
+// is asked for again, see internal/cluster.
+type topicAction int8
+
+const (
+	topicTell   topicAction = iota // the application is told until it passes
+	topicAbsent                    // there is no such topic: logged once, and waited for
+	topicPasses                    // nothing is known of the topic yet
+)
+
+// topicActions has every code that brokers answer with for a topic, and those that the Java client expects.
+var topicActions = map[protocol.ErrorCode]topicAction{
+	protocol.UnknownTopicOrPartition:  topicAbsent,
+	protocol.UnknownTopicID:           topicAbsent,
+	protocol.LeaderNotAvailable:       topicPasses,
+	protocol.ListenerNotFound:         topicPasses,
+	protocol.UnknownServerError:       topicPasses,
+	protocol.TopicAuthorizationFailed: topicTell,
+	protocol.InvalidTopic:             topicTell,
+}
+
+func actionForTopic(code protocol.ErrorCode) topicAction {
+	if a, ok := topicActions[code]; ok {
+		return a
+	}
+	if code.Retriable() {
+		return topicPasses
+	}
+	return topicTell
+}
+
+// topicMissing is for a topic that metadata has an error for.
+func (c *Consumer) topicMissing(t *cluster.Topic, w *topicWatch) []logEvent {
+	switch actionForTopic(t.Err) {
+	case topicPasses:
+		return nil
+	case topicTell:
+		w.answered = true
+		c.sub.failAs(aboutTopic(t.Name), brokerError("Metadata", "", TopicPartition{Topic: t.Name, Partition: -1}, t.Err))
+		return nil
+	}
+	w.answered, w.absent = true, true
+	if w.warned {
+		return nil
+	}
+	w.warned = true
+	event := logEvent{slog.LevelWarn, "kafka: the topic does not exist; waiting for it", []any{"topic", t.Name}}
+	return []logEvent{event}
 }
 
 // matchTopics finds the topics that match the pattern now. One that comes up later than the first time is new: what is in it

@@ -153,6 +153,132 @@ func TestErrors_ListOffsetsAtTheStart(t *testing.T) {
 	}
 }
 
+// What each error code of a partition in OffsetForLeaderEpoch leads to, after its leader has changed. Three answers have the
+// code, then the leader answers. The position stays where it is: the next message is "b", neither "a" again nor nothing.
+func TestErrors_OffsetForLeaderEpoch(t *testing.T) {
+	cases := map[protocol.ErrorCode]epochAction{
+		protocol.NotLeaderOrFollower:        epochRefresh,
+		protocol.ReplicaNotAvailable:        epochRefresh,
+		protocol.KafkaStorageError:          epochRefresh,
+		protocol.OffsetNotAvailable:         epochRefresh,
+		protocol.LeaderNotAvailable:         epochRefresh,
+		protocol.FencedLeaderEpoch:          epochRefresh,
+		protocol.UnknownLeaderEpoch:         epochRefresh,
+		protocol.UnknownTopicOrPartition:    epochRefresh,
+		protocol.UnknownTopicID:             epochRefresh,
+		protocol.UnknownServerError:         epochRefresh,
+		protocol.TopicAuthorizationFailed:   epochTell,
+		protocol.ClusterAuthorizationFailed: epochSkip,
+		protocol.UnsupportedVersion:         epochSkip,
+		protocol.RequestTimedOut:            epochRefresh, // one that no rule is for, and may pass
+		protocol.InvalidRequest:             epochTell,    // one that no rule is for, and will not pass
+	}
+	for code := range epochActions {
+		require.Contains(t, cases, code)
+	}
+	for code, want := range cases {
+		t.Run(code.Name(), func(t *testing.T) {
+			inBubble(t, fakebroker.Options{Nodes: 2}, func(t *testing.T, k *fakebroker.Cluster) {
+				c, tp := leaderChanges(t, k, func(call *fakebroker.Call) fakebroker.Reply {
+					resp := call.Default().(*protocol.OffsetForLeaderEpochResponse)
+					p := &resp.Topics[0].Partitions[0]
+					p.ErrorCode, p.LeaderEpoch, p.EndOffset = code, -1, -1
+					return fakebroker.Reply{Response: resp}
+				})
+				refreshed := k.Count(protocol.KeyMetadata)
+				errs := errorsUntil(t, c, "b")
+				requireAt(t, c, tp, 2)
+				refreshed = k.Count(protocol.KeyMetadata) - refreshed
+				asked := k.Count(protocol.KeyOffsetForLeaderEpoch)
+				switch want {
+				case epochSkip:
+					require.Equal(t, 1, asked)
+					require.Empty(t, errs)
+				case epochRefresh:
+					require.Equal(t, 4, asked)
+					require.Empty(t, errs)
+					require.GreaterOrEqual(t, refreshed, 2, "metadata is asked for; not only because the leader has changed")
+				case epochTell:
+					require.Equal(t, 4, asked)
+					require.Len(t, errs, 1, "told once, as it passes within WithRetryBackoff's max")
+					require.ErrorIs(t, errs[0], code)
+					require.LessOrEqual(t, refreshed, 1, "metadata cannot help")
+				}
+				_, err := c.GetMany(t.Context(), WaitFor(5*time.Second))
+				require.NoError(t, err, "it has passed")
+				stopClean(t, c)
+			})
+		})
+	}
+}
+
+// What lasts is told as long as it lasts, and again.
+func TestErrors_OffsetForLeaderEpochIsToldUntilItPasses(t *testing.T) {
+	inBubble(t, fakebroker.Options{Nodes: 2}, func(t *testing.T, k *fakebroker.Cluster) {
+		refuse := func(call *fakebroker.Call) fakebroker.Reply {
+			resp := call.Default().(*protocol.OffsetForLeaderEpochResponse)
+			resp.Topics[0].Partitions[0].ErrorCode = protocol.TopicAuthorizationFailed
+			return fakebroker.Reply{Response: resp}
+		}
+		c, tp := leaderChanges(t, k, refuse)
+		k.Handle(protocol.KeyOffsetForLeaderEpoch, refuse)
+		for range 3 {
+			_, err := c.GetOne(t.Context())
+			require.ErrorIs(t, err, protocol.TopicAuthorizationFailed)
+			requireAt(t, c, tp, 1)
+		}
+		k.Handle(protocol.KeyOffsetForLeaderEpoch, nil)
+		require.Equal(t, []string{"b"}, values(receive(t, c, 1)))
+		stopClean(t, c)
+	})
+}
+
+// A cluster that offers no OffsetForLeaderEpoch at all is read without the check.
+func TestErrors_OffsetForLeaderEpochThatABrokerDoesNotHave(t *testing.T) {
+	inBubble(t, fakebroker.Options{Nodes: 2, MaxVersions: map[protocol.APIKey]int16{protocol.KeyOffsetForLeaderEpoch: 0}}, func(t *testing.T, k *fakebroker.Cluster) {
+		c, tp := leaderChanges(t, k, func(*fakebroker.Call) fakebroker.Reply { return fakebroker.Reply{} })
+		require.Empty(t, errorsUntil(t, c, "b"))
+		requireAt(t, c, tp, 2)
+		require.Zero(t, k.Count(protocol.KeyOffsetForLeaderEpoch))
+		stopClean(t, c)
+	})
+}
+
+// leaderChanges gives a consumer that has read "a" when the partition gets another leader, and "b" there. The first three
+// questions where the epoch ended are answered by refuse.
+func leaderChanges(t *testing.T, k *fakebroker.Cluster, refuse fakebroker.Handler) (*Consumer, TopicPartition) {
+	t.Helper()
+	k.CreateTopic("t", 1)
+	k.AppendValues("t", 0, "a")
+	c := startConsumer(t, k, WithTopics("t"))
+	require.Equal(t, []string{"a"}, values(receive(t, c, 1)))
+	k.HandleN(protocol.KeyOffsetForLeaderEpoch, 3, refuse)
+	node, _ := k.Leader("t", 0)
+	k.MoveLeader("t", 0, 3-node)
+	k.AppendValues("t", 0, "b")
+	return c, TopicPartition{"t", 0}
+}
+
+// errorsUntil gives what a consumer tells until it hands out a value.
+func errorsUntil(t *testing.T, c *Consumer, value string) (errs []error) {
+	t.Helper()
+	for m, err := range c.All(t.Context()) {
+		if err == nil {
+			require.Equal(t, value, string(m.Value))
+			break
+		}
+		errs = append(errs, err)
+	}
+	return errs
+}
+
+func requireAt(t *testing.T, c *Consumer, tp TopicPartition, want int64) {
+	t.Helper()
+	got, err := c.Position(t.Context(), tp)
+	require.NoError(t, err)
+	require.Equal(t, want, got)
+}
+
 // What each error code of a topic in Metadata leads to.
 func TestErrors_Metadata(t *testing.T) {
 	cases := map[protocol.ErrorCode]struct{ told, waits, assigned bool }{
@@ -163,6 +289,12 @@ func TestErrors_Metadata(t *testing.T) {
 		protocol.UnknownTopicID:           {waits: true},
 		protocol.LeaderNotAvailable:       {},
 		protocol.ListenerNotFound:         {},
+		protocol.UnknownServerError:       {},
+		protocol.RequestTimedOut:          {},           // one that no rule is for, and may pass
+		protocol.InvalidRequest:           {told: true}, // one that no rule is for, and will not pass
+	}
+	for code := range topicActions {
+		require.Contains(t, cases, code)
 	}
 	for code, want := range cases {
 		t.Run(code.Name(), func(t *testing.T) {
@@ -197,6 +329,31 @@ func TestErrors_Metadata(t *testing.T) {
 			for _, p := range r.sub.partitions {
 				require.Equal(t, want.waits, p.start.reset == ResetEarliest, "what has come into being is read from its beginning, what was hidden is not")
 			}
+		})
+	}
+}
+
+// Commits, lookups of committed offsets and joins agree with internal/cluster about what passes when no coordinator is found,
+// though each has a table of its own.
+func TestErrors_FindCoordinatorIsTheSameForAllWhoAsk(t *testing.T) {
+	for code, passes := range map[protocol.ErrorCode]bool{
+		protocol.CoordinatorNotAvailable:   true,
+		protocol.CoordinatorLoadInProgress: true,
+		protocol.RequestTimedOut:           true,
+		protocol.UnknownServerError:        true,
+		protocol.InvalidGroupID:            false,
+		protocol.GroupAuthorizationFailed:  false,
+		protocol.InvalidRequest:            false,
+	} {
+		t.Run(code.Name(), func(t *testing.T) {
+			r := newRooms(t, WithGroupID("g"))
+			err := error(&cluster.CoordinatorError{Group: "g", Err: code})
+			require.Equal(t, passes, cluster.IsRetriable(err))
+			require.Equal(t, passes, r.committedMayPass(err), "OffsetFetch")
+			run := &commitRun{c: r.Consumer}
+			require.Equal(t, passes, run.transport(t.Context(), err) == nil, "OffsetCommit")
+			join := groupActionFor(joinActions, joinFailure(err).code)
+			require.Equal(t, passes, join == groupRetry || join == groupCoordinator, "JoinGroup")
 		})
 	}
 }

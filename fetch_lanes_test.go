@@ -1,6 +1,7 @@
 package kafka
 
 import (
+	"slices"
 	"testing"
 	"time"
 
@@ -142,22 +143,27 @@ func plansOf(r *rooms) (out []*fetchPlan) {
 }
 
 func TestLanes_FailedFetchBeginsTheSessionAnew(t *testing.T) {
-	cases := []struct {
+	type refusalCase struct {
 		name    string
 		code    protocol.ErrorCode
 		id      int32
 		waits   bool // for the backoff
 		refresh bool
-	}{
+	}
+	cases := []refusalCase{
 		{"the broker forgot it", protocol.FetchSessionIDNotFound, 0, false, false},
 		{"the epochs differ", protocol.InvalidFetchSessionEpoch, 7, false, false},
 		{"the topic ids differ", protocol.FetchSessionTopicIDError, 7, true, true},
 		{"anything else", protocol.UnknownServerError, 7, true, true},
+		{"anything else, that does not pass", protocol.InvalidRequest, 7, true, true},
+	}
+	for code := range fetchRefusals {
+		require.True(t, slices.ContainsFunc(cases, func(c refusalCase) bool { return c.code == code }), code.Name())
 	}
 	for _, c := range cases {
 		t.Run(c.name, func(t *testing.T) {
 			r := newRooms(t)
-			r.assign(2)
+			parts := r.assign(2)
 			r.fetched(part{index: 0}, part{index: 1})
 			main, _ := r.plan()
 			require.Equal(t, []int32{7, 1}, []int32{main.request.SessionID, main.request.SessionEpoch})
@@ -167,6 +173,8 @@ func TestLanes_FailedFetchBeginsTheSessionAnew(t *testing.T) {
 			refresh := r.fetcher.landed(main, v, nil, false)
 
 			require.Equal(t, c.refresh, refresh != "", refresh)
+			require.NoError(t, r.told(), "it is between the broker and this client")
+			require.Equal(t, []int64{0, 0}, []int64{parts[0].position, parts[1].position})
 			main, _ = r.plan()
 			if c.waits {
 				require.Nil(t, main)

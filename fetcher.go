@@ -162,7 +162,7 @@ func (f *fetcher) fetch(ctx context.Context, pl *fetchPlan) {
 	v := &fetchVisitor{f: f, plan: pl}
 	_, err := f.cluster.Fetch(ctx, pl.node, kind, pl.request, opts, v)
 	refresh := f.landed(pl, v, err, ctx.Err() != nil)
-	if v.code != protocol.None && !isSessionError(v.code) {
+	if v.code != protocol.None && !fetchRefusalFor(v.code).session {
 		f.log.Warn("kafka: a fetch was refused", "broker", pl.node, "err", v.code)
 	}
 	if refresh != "" {
@@ -192,13 +192,26 @@ func (f *fetcher) landed(pl *fetchPlan, v *fetchVisitor, err error, stopped bool
 	return f.ended(n, pl, v, err, stopped)
 }
 
-// isSessionError says whether the code is about the fetch session alone, which is then begun anew (KIP-227).
-func isSessionError(code protocol.ErrorCode) bool {
-	switch code {
-	case protocol.FetchSessionIDNotFound, protocol.InvalidFetchSessionEpoch, protocol.FetchSessionTopicIDError:
-		return true
+// A fetchRefusal is what is done about the error code of a Fetch answer as a whole. All of them begin the session anew, and
+// ask again after the backoff.
+type fetchRefusal struct {
+	atOnce  bool // the first in a row is asked again without a wait
+	refresh bool // ask for metadata
+	session bool // it is of the fetch session alone (KIP-227), and nothing a person should look at
+}
+
+// fetchRefusals has the codes of fetch sessions; fetchRefusalFor decides about all others.
+var fetchRefusals = map[protocol.ErrorCode]fetchRefusal{
+	protocol.FetchSessionIDNotFound:   {atOnce: true, session: true},
+	protocol.InvalidFetchSessionEpoch: {atOnce: true, session: true},
+	protocol.FetchSessionTopicIDError: {refresh: true, session: true},
+}
+
+func fetchRefusalFor(code protocol.ErrorCode) fetchRefusal {
+	if r, ok := fetchRefusals[code]; ok {
+		return r
 	}
-	return false
+	return fetchRefusal{refresh: true}
 }
 
 // ended takes in how a fetch ended, beside its records; it gives a reason to refresh metadata, if there is one.
@@ -220,21 +233,8 @@ func (f *fetcher) ended(n *fetchNode, pl *fetchPlan, v *fetchVisitor, err error,
 			f.markDirty(p)
 		}
 	}
-	switch v.code {
-	case protocol.None:
-	case protocol.FetchSessionIDNotFound, protocol.InvalidFetchSessionEpoch:
-		if n.failed++; n.failed > 1 { // begun anew at once; but not over and over
-			n.retryAt = time.Now().Add(f.backoff.After(n.failed - 1))
-		}
-		return ""
-	case protocol.FetchSessionTopicIDError:
-		n.failed++
-		n.retryAt = time.Now().Add(f.backoff.After(n.failed))
-		return "the topic ids of a fetch session do not match"
-	default:
-		n.failed++
-		n.retryAt = time.Now().Add(f.backoff.After(n.failed))
-		return "a fetch failed: " + v.code.Name()
+	if v.code != protocol.None {
+		return f.refused(n, v.code)
 	}
 	f.leaveReplica(n.id)
 	n.failed++
@@ -246,6 +246,23 @@ func (f *fetcher) ended(n *fetchNode, pl *fetchPlan, v *fetchVisitor, err error,
 	}
 	n.retryAt = time.Now().Add(f.backoff.After(n.failed))
 	return "a fetch failed: " + err.Error()
+}
+
+// refused lets a broker wait that has refused a whole fetch, as the table says.
+func (f *fetcher) refused(n *fetchNode, code protocol.ErrorCode) (refresh string) {
+	r := fetchRefusalFor(code)
+	n.failed++
+	waits := n.failed
+	if r.atOnce {
+		waits-- // begun anew at once; but not over and over
+	}
+	if waits > 0 {
+		n.retryAt = time.Now().Add(f.backoff.After(waits))
+	}
+	if r.refresh {
+		return "a fetch was refused: " + code.Name()
+	}
+	return ""
 }
 
 // dropSession forgets the broker's session, so that the next fetch begins a new one with everything in it.

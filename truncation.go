@@ -2,6 +2,8 @@ package kafka
 
 import (
 	"context"
+	"errors"
+	"fmt"
 	"log/slog"
 
 	"github.com/seed-7379b4e8/kafka/internal/broker"
@@ -19,6 +21,42 @@ type epochEnd struct {
 	code   protocol.ErrorCode
 }
 
+// An epochAction says what is done about a partition's error code in OffsetForLeaderEpoch. None moves the position.
+type epochAction int8
+
+const (
+	epochTell    epochAction = iota // asked again; the application is told until it passes
+	epochRefresh                    // asked again with new metadata
+	epochSkip                       // fetched unchecked: this broker does not check, or not for us
+)
+
+// epochActions has every code that brokers answer OffsetForLeaderEpoch with, and those that the Java client expects.
+var epochActions = map[protocol.ErrorCode]epochAction{
+	protocol.NotLeaderOrFollower:        epochRefresh,
+	protocol.ReplicaNotAvailable:        epochRefresh,
+	protocol.KafkaStorageError:          epochRefresh,
+	protocol.OffsetNotAvailable:         epochRefresh,
+	protocol.LeaderNotAvailable:         epochRefresh,
+	protocol.FencedLeaderEpoch:          epochRefresh,
+	protocol.UnknownLeaderEpoch:         epochRefresh,
+	protocol.UnknownTopicOrPartition:    epochRefresh,
+	protocol.UnknownTopicID:             epochRefresh,
+	protocol.UnknownServerError:         epochRefresh,
+	protocol.TopicAuthorizationFailed:   epochTell,
+	protocol.ClusterAuthorizationFailed: epochSkip, // brokers before 2.3 answer only those who may alter the cluster
+	protocol.UnsupportedVersion:         epochSkip,
+}
+
+func actionForEpoch(code protocol.ErrorCode) epochAction {
+	if a, ok := epochActions[code]; ok {
+		return a
+	}
+	if code.Retriable() {
+		return epochRefresh
+	}
+	return epochTell
+}
+
 // validate asks one leader about the partitions it has come to lead.
 func (c *Consumer) validate(ctx context.Context, node int32, parts []lookup) {
 	ends, err := c.askEpochs(ctx, node, parts)
@@ -34,17 +72,18 @@ func (c *Consumer) validate(ctx context.Context, node int32, parts []lookup) {
 		if !ok || l.p.fetch.offset != l.offset || l.p.fetch.leaderEpoch != l.leaderEpoch {
 			return !ok // something has changed: asked again with what holds now
 		}
-		switch {
-		case end.code == protocol.None:
+		if end.code == protocol.None {
 			out.events = append(out.events, c.validated(l, end)...)
 			return false
-		case end.code == protocol.ClusterAuthorizationFailed || end.code == protocol.UnsupportedVersion:
-			c.validationDone(l.p) // brokers before 2.3 answer only those who may alter the cluster
+		}
+		switch actionForEpoch(end.code) {
+		case epochSkip:
+			c.validationDone(l.p)
 			return false
-		case end.code == protocol.TopicAuthorizationFailed:
-			c.sub.fail(l.p, brokerError("OffsetForLeaderEpoch", "", l.tp, end.code))
-		default:
+		case epochRefresh:
 			out.refresh = end.code.Name() + " for " + l.tp.String()
+		default:
+			c.sub.fail(l.p, brokerError("OffsetForLeaderEpoch", fmt.Sprint(node), l.tp, end.code))
 		}
 		return true // an error never moves the position
 	})
@@ -103,11 +142,17 @@ func (c *Consumer) askEpochs(ctx context.Context, node int32, parts []lookup) (m
 			Partition: l.tp.Partition, CurrentLeaderEpoch: l.leaderEpoch, LeaderEpoch: l.lastEpoch,
 		})
 	}
+	out := make(map[TopicPartition]epochEnd, len(parts))
 	resp, _, err := c.cluster.Do(ctx, node, cluster.KindGeneral, req, broker.CallOptions{Timeout: c.patience(attemptOf(parts))})
+	if _, ok := errors.AsType[*broker.UnsupportedVersionError](err); ok { // it was not even sent: as if the broker had said so
+		for _, l := range parts {
+			out[l.tp] = epochEnd{code: protocol.UnsupportedVersion}
+		}
+		return out, nil
+	}
 	if err != nil {
 		return nil, err
 	}
-	out := make(map[TopicPartition]epochEnd, len(parts))
 	for _, t := range resp.(*protocol.OffsetForLeaderEpochResponse).Topics {
 		for _, p := range t.Partitions {
 			out[TopicPartition{Topic: t.Topic, Partition: p.Partition}] = epochEnd{epoch: p.LeaderEpoch, offset: p.EndOffset, code: p.ErrorCode}

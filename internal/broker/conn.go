@@ -120,13 +120,6 @@ func (c *Conn) inFlightLocked() int {
 	return n
 }
 
-// ThrottledUntil is until when the broker has asked for silence; the zero time if it has not.
-func (c *Conn) ThrottledUntil() time.Time {
-	c.mu.Lock()
-	defer c.mu.Unlock()
-	return c.resumeAt
-}
-
 // Close ends the connection: requests in flight fail with cause (nil: ErrClosed). It does not wait; Wait does.
 func (c *Conn) Close(cause error) {
 	if cause == nil {

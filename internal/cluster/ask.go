@@ -7,13 +7,17 @@ import (
 	"time"
 )
 
-// askOrder gives the nodes to put a question to, best first; none when every one of them is in backoff.
-func (c *Client) askOrder() []int32 {
+// noRefuser is for a question that no node has refused.
+const noRefuser = -1
+
+// askOrder gives the nodes to put a question to, best first; none when every one of them is in backoff. The refuser is the
+// node that could not answer it the last time.
+func (c *Client) askOrder(refuser int32) []int32 {
 	c.mu.Lock()
 	defer c.mu.Unlock()
 	cs := make([]candidate, 0, len(c.nodes))
 	for id, n := range c.nodes {
-		cs = append(cs, candidate{id: id, connected: n.connected(), suspect: n.suspect, retryAt: n.retryAt})
+		cs = append(cs, candidate{id: id, connected: n.connected(), refused: id == refuser, suspect: n.suspect, retryAt: n.retryAt})
 	}
 	return order(cs, now(), c.cfg.Rand)
 }
@@ -65,7 +69,7 @@ func (a *asking) failedAt(id int32) {
 // firstOf puts a question that any node can answer to the best one, to the next at once when that fails, and to the next
 // beside it every time Config.Hedge has passed in silence, which makes the silent one a suspect. The first answer wins and
 // the other questions are abandoned.
-func firstOf[T any](ctx context.Context, c *Client, ask func(context.Context, int32) (T, error)) (T, error) {
+func firstOf[T any](ctx context.Context, c *Client, refuser int32, ask func(context.Context, int32) (T, error)) (T, error) {
 	type result struct {
 		node int32
 		v    T
@@ -80,7 +84,7 @@ func firstOf[T any](ctx context.Context, c *Client, ask func(context.Context, in
 	var lastErr error
 	state := asking{failed: map[int32]bool{}}
 	for again := false; ; {
-		if id, ok := state.next(c.askOrder(), again); ok {
+		if id, ok := state.next(c.askOrder(refuser), again); ok {
 			state.out = append(state.out, id)
 			// Ends with ask, which ctx bounds.
 			if !c.spawn(func() {

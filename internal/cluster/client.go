@@ -34,6 +34,7 @@ type Client struct {
 	refresh  refreshState
 	waiters  []*waiter
 	groups   map[string]int32 // coordinators by group
+	refusers map[string]int32 // by group, who could not name its coordinator the last time
 	dialing  map[*dial]string // addresses of the dials that run, for what Close has to say
 	lastSeen map[string]error // latest failure per bootstrap address
 }
@@ -59,6 +60,7 @@ func New(cfg Config) *Client {
 		changed:     make(chan struct{}),
 		topics:      map[string]bool{},
 		groups:      map[string]int32{},
+		refusers:    map[string]int32{},
 		dialing:     map[*dial]string{},
 	}
 	c.life, c.end = context.WithCancel(context.Background())

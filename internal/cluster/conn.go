@@ -161,31 +161,3 @@ func (c *Client) Avoid(id int32) {
 	c.mu.Unlock()
 	kick(c.wakeRefresh)
 }
-
-// CloseConn closes the connection of a kind to a node, if there is one; the next request opens another.
-func (c *Client) CloseConn(id int32, k Kind) {
-	c.mu.Lock()
-	var conn *broker.Conn
-	if n := c.nodes[id]; n != nil {
-		conn, n.slots[k].conn = n.slots[k].conn, nil
-	}
-	c.mu.Unlock()
-	if conn != nil {
-		conn.Close(broker.ErrClosed)
-	}
-}
-
-// NodeUsable reports whether a request to a node would be tried now; if not, when it would (the zero time:
-// the node is not known).
-func (c *Client) NodeUsable(id int32) (ok bool, retryAt time.Time) {
-	c.mu.Lock()
-	defer c.mu.Unlock()
-	n := c.nodes[id]
-	if n == nil {
-		return false, time.Time{}
-	}
-	if n.connected() || !now().Before(n.retryAt) {
-		return true, time.Time{}
-	}
-	return false, n.retryAt
-}

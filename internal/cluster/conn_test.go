@@ -253,6 +253,50 @@ func TestCoordinator_IsFoundKeptAndForgotten(t *testing.T) {
 	})
 }
 
+func TestCoordinator_IsAskedForElsewhereAfterARefusal(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		fake := nodes(t, 3)
+		fake.SetCoordinator(-1)
+		c := started(t, fake, nil, nil)
+		for range 10 {
+			_, err := c.Coordinator(t.Context(), "g")
+			require.ErrorIs(t, err, protocol.CoordinatorNotAvailable)
+		}
+		calls := fake.Calls(protocol.KeyFindCoordinator)
+		require.Len(t, calls, 10, "one broker for each attempt")
+		for i := range calls[1:] {
+			require.NotEqual(t, calls[i].Node, calls[i+1].Node)
+		}
+
+		// A broker that is behind keeps nobody from the one that another broker knows.
+		fake.SetCoordinator(2)
+		behind := calls[9].Node
+		fake.Handle(protocol.KeyFindCoordinator, func(k *fakebroker.Call) fakebroker.Reply {
+			if k.Node != behind {
+				return fakebroker.Reply{}
+			}
+			return fakebroker.Reply{Response: &protocol.FindCoordinatorResponse{Coordinators: []protocol.FindCoordinatorResponseCoordinator{
+				{Key: "g", ErrorCode: protocol.CoordinatorNotAvailable},
+			}}}
+		})
+		id, err := c.Coordinator(t.Context(), "g")
+		require.NoError(t, err)
+		require.Equal(t, int32(2), id)
+
+		// Where there is no other, the same is asked again.
+		for id := range int32(3) {
+			if id+1 != behind {
+				fake.StopNode(id + 1)
+			}
+		}
+		c.ForgetCoordinator("g", 2)
+		for range 2 {
+			_, err = c.Coordinator(t.Context(), "g")
+			require.ErrorIs(t, err, protocol.CoordinatorNotAvailable)
+		}
+	})
+}
+
 func TestDoAny_GoesOnFromBrokersThatFail(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		fake := nodes(t, 3)

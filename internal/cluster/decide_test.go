@@ -55,6 +55,10 @@ func TestOrder_BestBrokerFirst(t *testing.T) {
 		{"none", nil, nil},
 		{"connected before not connected", []candidate{{id: 1}, {id: 2, connected: true}}, []int32{2, 1}},
 		{"suspects last, connected or not", []candidate{{id: 1, connected: true, suspect: true}, {id: 2}, {id: 3, suspect: true}}, []int32{2, 1, 3}},
+		{"who has refused after all that may be well, before suspects", []candidate{{id: 1, connected: true, refused: true}, {id: 2}, {id: 3, suspect: true}, {id: 4, connected: true}}, []int32{4, 2, 1, 3}},
+		{"a suspect that has refused is a suspect", []candidate{{id: 1, refused: true, suspect: true}, {id: 2, suspect: true, connected: true}}, []int32{2, 1}},
+		{"who has refused, in backoff", []candidate{{id: 1, refused: true, retryAt: later}}, nil},
+		{"who has refused, and is alone", []candidate{{id: 1, refused: true}}, []int32{1}},
 		{"backoff leaves out", []candidate{{id: 1, retryAt: later}, {id: 2, retryAt: before}}, []int32{2}},
 		{"but not what is connected", []candidate{{id: 1, retryAt: later, connected: true}}, []int32{1}},
 		{"all in backoff", []candidate{{id: 1, retryAt: later}}, nil},
@@ -207,6 +211,29 @@ func TestJudge(t *testing.T) {
 	require.Equal(t, calm, judge(view(), map[string]bool{}, true, nil))
 }
 
+func TestJudge_ErrorCodesOfTopics(t *testing.T) {
+	cases := map[protocol.ErrorCode]trouble{
+		protocol.LeaderNotAvailable:       urgent,
+		protocol.ListenerNotFound:         uneasy,
+		protocol.UnknownTopicOrPartition:  uneasy,
+		protocol.UnknownTopicID:           uneasy,
+		protocol.UnknownServerError:       uneasy,
+		protocol.TopicAuthorizationFailed: calm,
+		protocol.InvalidTopic:             calm,
+		protocol.RequestTimedOut:          uneasy, // no rule is for it
+		protocol.InvalidRequest:           uneasy,
+	}
+	for code := range topicTroubles {
+		require.Contains(t, cases, code)
+	}
+	nobody := func(int32) bool { return false }
+	for code, want := range cases {
+		m := emptyMetadata()
+		m.put(&Topic{Name: "t", Err: code, Partitions: []Partition{{Leader: 1}}})
+		require.Equal(t, want, judge(m, map[string]bool{"t": true}, false, nobody), code.Name())
+	}
+}
+
 func TestIsRetriable(t *testing.T) {
 	request := func(err error) error { return &broker.RequestError{API: protocol.KeyFetch, Addr: "a:1", Err: err} }
 	for _, tt := range []struct {
@@ -233,6 +260,28 @@ func TestIsRetriable(t *testing.T) {
 	} {
 		require.Equal(t, tt.want, IsRetriable(tt.err), "%v", tt.err)
 	}
+}
+
+func TestCoordinator_ErrorCodes(t *testing.T) {
+	cases := map[protocol.ErrorCode]bool{
+		protocol.CoordinatorNotAvailable:   true,
+		protocol.CoordinatorLoadInProgress: true,
+		protocol.RequestTimedOut:           true,
+		protocol.UnknownServerError:        true,
+		protocol.NetworkException:          true, // no rule is for it, retriable
+		protocol.InvalidGroupID:            false,
+		protocol.GroupAuthorizationFailed:  false,
+		protocol.InvalidRequest:            false,
+		protocol.UnsupportedSASLMechanism:  false, // no rule is for it, not retriable
+	}
+	for code := range coordinatorMayPass {
+		require.Contains(t, cases, code)
+	}
+	for code, want := range cases {
+		require.Equal(t, want, IsRetriable(fmt.Errorf("wrapped: %w", &CoordinatorError{Group: "g", Err: code})), code.Name())
+	}
+	require.True(t, IsRetriable(&CoordinatorError{Err: &broker.RequestError{Err: io.EOF}}), "no answer at all")
+	require.False(t, IsRetriable(&CoordinatorError{Err: ErrClosed}))
 }
 
 func TestNode_FailuresOfSeveralKindsCountOnce(t *testing.T) {

@@ -64,12 +64,17 @@ func (c *Client) on(ctx context.Context, id int32, k Kind, f func(*broker.Conn) 
 // DoAny sends a request that any broker can answer: to the best one, to the next when that fails, and to the next
 // beside it when it is slow. The first answer counts. The node that gave it is returned, too.
 func (c *Client) DoAny(ctx context.Context, req protocol.Request, o broker.CallOptions) (protocol.Response, int16, int32, error) {
+	return c.doAnyBut(ctx, noRefuser, req, o)
+}
+
+// doAnyBut is DoAny, but asks a node that has refused this question before after all that may be well.
+func (c *Client) doAnyBut(ctx context.Context, refuser int32, req protocol.Request, o broker.CallOptions) (protocol.Response, int16, int32, error) {
 	type answered struct {
 		resp    protocol.Response
 		version int16
 		node    int32
 	}
-	a, err := firstOf(ctx, c, func(ctx context.Context, id int32) (answered, error) {
+	a, err := firstOf(ctx, c, refuser, func(ctx context.Context, id int32) (answered, error) {
 		resp, version, err := c.Do(ctx, id, KindGeneral, req, o)
 		return answered{resp, version, id}, err
 	})

@@ -120,6 +120,9 @@ func IsRetriable(err error) bool {
 	if b, ok := errors.AsType[*BootstrapError](err); ok {
 		return !b.Permanent
 	}
+	if e, ok := errors.AsType[*CoordinatorError](err); ok {
+		return e.retriable()
+	}
 	if errors.Is(err, context.Canceled) || errors.Is(err, context.DeadlineExceeded) {
 		return isDial(err) // a dial that ran into its own time limit
 	}

@@ -97,6 +97,25 @@ func TestMerge_TopicMadeAgainWithoutIDs(t *testing.T) {
 	require.Zero(t, again.Topics["t"].Partitions[0].LeaderEpoch)
 }
 
+// A replica that is away, or a listener that a broker lacks, says nothing about a leader that is named beside it.
+func TestMerge_PartitionErrorBesideALeaderIsNoError(t *testing.T) {
+	for _, code := range []protocol.ErrorCode{protocol.ReplicaNotAvailable, protocol.LeaderNotAvailable} {
+		p := part(0, 2, 5)
+		p.ErrorCode = code
+		m := merge(emptyMetadata(), said(12, topicT(idA, p)), keepAll)
+		got, ok := m.Partition("t", 0)
+		require.True(t, ok)
+		require.Equal(t, []int32{2, 5}, []int32{got.Leader, got.LeaderEpoch}, code.Name())
+		require.Equal(t, protocol.None, m.Topics["t"].Err, "nor about its topic")
+		require.Equal(t, calm, judge(m, map[string]bool{"t": true}, false, func(int32) bool { return false }), "nothing is missing")
+
+		newer := part(0, 1, 6)
+		newer.ErrorCode = code
+		got, _ = merge(m, said(12, topicT(idA, newer)), keepAll).Partition("t", 0)
+		require.Equal(t, int32(1), got.Leader, "and it is followed when it changes")
+	}
+}
+
 func TestMerge_WhichTopicsStay(t *testing.T) {
 	known := merge(emptyMetadata(), said(12, topicT(idA, part(0, 1, 5))), keepAll)
 	none := func(string) bool { return false }

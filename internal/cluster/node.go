@@ -109,15 +109,16 @@ func (n *node) takeConns() []*broker.Conn {
 type candidate struct {
 	id        int32
 	connected bool
+	refused   bool // it has said just now that it cannot answer this question
 	suspect   bool
 	retryAt   time.Time
 }
 
 // order gives the brokers to put a question to that any of them can answer, best first: those that answer and are
-// connected, those that answer, and suspects last. Brokers in backoff are left out. Within a class the order is random, so that clients
+// connected, those that answer, one that has refused, and suspects last. Brokers in backoff are left out. Within a class the order is random, so that clients
 // spread.
 func order(cs []candidate, now time.Time, random func() float64) []int32 {
-	var classes [4][]int32
+	var classes [5][]int32
 	for _, c := range cs {
 		class := 0
 		if !c.connected {
@@ -126,8 +127,11 @@ func order(cs []candidate, now time.Time, random func() float64) []int32 {
 			}
 			class = 1
 		}
-		if c.suspect {
-			class += 2
+		switch {
+		case c.suspect:
+			class += 3
+		case c.refused:
+			class = 2
 		}
 		classes[class] = append(classes[class], c.id)
 	}

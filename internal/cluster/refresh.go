@@ -134,7 +134,7 @@ func (c *Client) trackedRequest() *protocol.MetadataRequest {
 
 // askMetadata puts a metadata request to the known brokers.
 func (c *Client) askMetadata(ctx context.Context, req *protocol.MetadataRequest) (answer, error) {
-	return firstOf(ctx, c, func(ctx context.Context, id int32) (answer, error) {
+	return firstOf(ctx, c, noRefuser, func(ctx context.Context, id int32) (answer, error) {
 		resp, version, err := c.Do(ctx, id, KindGeneral, req, broker.CallOptions{})
 		if err != nil {
 			return answer{}, err
@@ -228,6 +228,7 @@ func (c *Client) forgetNodes() {
 	c.mu.Lock()
 	conns := c.dropNodesLocked()
 	clear(c.groups)
+	clear(c.refusers)
 	c.mu.Unlock()
 	closeConns(conns, errBrokerGone)
 }

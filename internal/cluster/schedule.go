@@ -95,6 +95,24 @@ func (s *refreshState) overdue(after time.Duration, now time.Time) bool {
 	return !s.answered.IsZero() && s.failures > 0 && now.Sub(s.answered) >= after
 }
 
+// topicTroubles says how much a topic's error code leaves to be desired. What the root does about it is in its topicActions.
+var topicTroubles = map[protocol.ErrorCode]trouble{
+	protocol.LeaderNotAvailable:       urgent,
+	protocol.ListenerNotFound:         uneasy,
+	protocol.UnknownTopicOrPartition:  uneasy,
+	protocol.UnknownTopicID:           uneasy,
+	protocol.UnknownServerError:       uneasy,
+	protocol.TopicAuthorizationFailed: calm, // only a person can change that; the next look is by age
+	protocol.InvalidTopic:             calm,
+}
+
+func topicTrouble(code protocol.ErrorCode) trouble {
+	if t, ok := topicTroubles[code]; ok {
+		return t
+	}
+	return uneasy
+}
+
 // judge says how much a view leaves to be desired for the tracked topics. unreachable tells of brokers.
 func judge(m *Metadata, topics map[string]bool, all bool, unreachable func(id int32) bool) trouble {
 	worst := calm
@@ -104,13 +122,13 @@ func judge(m *Metadata, topics map[string]bool, all bool, unreachable func(id in
 		}
 	}
 	for _, t := range m.Topics {
-		switch t.Err {
-		case protocol.None:
-		case protocol.LeaderNotAvailable:
-			return urgent
-		case protocol.TopicAuthorizationFailed, protocol.InvalidTopic:
-			continue // only a person can change that; the next look is by age
-		default:
+		if t.Err != protocol.None {
+			switch topicTrouble(t.Err) {
+			case urgent:
+				return urgent
+			case calm:
+				continue
+			}
 			worst = uneasy
 		}
 		for _, p := range t.Partitions {
