@@ -245,9 +245,7 @@ func (f *fetcher) outOfRange(p *partition) {
 	}
 	start := startAt{reset: f.cfg.reset, why: protocol.OffsetOutOfRange.Name(), from: p.fetch.offset}
 	if start.reset == ResetNone {
-		p.epoch++
-		p.start, p.fetch.lost = start, true
-		f.sub.wakeOffsets()
+		f.sub.lose(p, start)
 		return
 	}
 	// A broker that refuses what it named itself is not asked as fast as it answers.
