@@ -492,6 +492,8 @@ func (s *subscription) setPaused(call string, tps []TopicPartition, paused bool)
 		if !paused {
 			s.settle(p)
 			s.wake(p)
+		} else {
+			s.wakeForFailures(p)
 		}
 		s.dirty(p)
 	}
