@@ -128,7 +128,7 @@ func (p *partition) deliverable() bool {
 // lag gives the distance from the position to the end of what may be read.
 func (p *partition) lag(isolation IsolationLevel) (int64, bool) {
 	end := p.highwater
-	if isolation == ReadCommitted {
+	if isolation == ReadCommitted && p.stable >= 0 {
 		end = p.stable
 	}
 	if !p.known || end < 0 {
