@@ -23,6 +23,7 @@ type segment struct {
 	set     *recordSet // nil once it is not needed
 	data    []byte     // whole batches
 	next    int64      // the position behind it
+	epoch   int32      // leader epoch of the last batch before next, handed out or not; -1 unknown
 	size    int        // bytes it counts for in its partition's share
 	records int        // as the batch headers have it; a hint
 	batches int
@@ -87,9 +88,10 @@ func (b *buffer) push(s *segment) {
 	b.bytes += s.size
 }
 
-// popFinished drops what is used up from the front and gives the position behind it, or position where there is
-// nothing of that kind.
-func (b *buffer) popFinished(position int64, bud *budget) int64 {
+// popFinished drops what is used up from the front and gives the position behind it with the leader epoch of what lies
+// before that, or what was given where there is nothing of that kind. A batch of which nothing is handed out may be of a
+// newer epoch than the message before it, as the marker of a transaction is whose leader has moved.
+func (b *buffer) popFinished(position int64, epoch int32, bud *budget) (int64, int32) {
 	for len(b.segments) > 0 {
 		s := b.segments[0]
 		s.skipBelow(position, bud)
@@ -100,10 +102,12 @@ func (b *buffer) popFinished(position int64, bud *budget) int64 {
 			s.release(bud) // it stays, but needs no memory for it
 			break
 		}
-		position = max(position, s.next)
+		if s.next > position {
+			position, epoch = s.next, s.epoch
+		}
 		b.drop(0, bud)
 	}
-	return position
+	return position, epoch
 }
 
 // skipBelow drops messages below position: a log that is broken, or a broker that is, may have offsets twice.

@@ -106,15 +106,12 @@ type commitRun struct {
 type identityFunc func(ctx context.Context) (memberIdentity, error)
 
 // commit sends offsets and waits until the group's coordinator has them all, or has refused them, or ctx ends. Commits go
-// one after the other, in the order they were asked for. byHand says that the application asked.
-func (c *Consumer) commit(ctx context.Context, call string, offsets map[TopicPartition]OffsetAndMetadata, who identityFunc, byHand bool) error {
+// one after the other, in the order of their places in the queue. byHand says that the application asked.
+func (c *Consumer) commit(ctx context.Context, call string, place *commitPlace, offsets map[TopicPartition]OffsetAndMetadata, who identityFunc, byHand bool) error {
 	r := c.newCommitRun(offsets, byHand)
-	select {
-	case c.commitTurn <- struct{}{}:
-	case <-ctx.Done():
+	if !place.wait(ctx) {
 		return timedOut(call, ctx, errors.New("an earlier commit has not ended"))
 	}
-	defer func() { <-c.commitTurn }()
 	backoff := c.cfg.backoff()
 	for attempt := 1; len(r.pending) > 0; attempt++ {
 		if attempt > 1 && !sleep(ctx, backoff.After(attempt-1)) {

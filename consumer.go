@@ -43,7 +43,7 @@ type Consumer struct {
 	decodeWork   chan struct{}          // cap: one per worker
 	positionWork chan struct{}          // cap 1
 	topicWork    chan struct{}          // cap 1
-	commitTurn   chan struct{}          // cap 1: whose commit is on its way; the queue of all others waits for it, in order
+	commits      commitQueue            // whose commit is on its way, and who waits for it
 	watch        map[string]*topicWatch // guarded by sub.mu
 
 	listenerCalls []*listenerCall // the queue; guarded by sub.mu
@@ -90,7 +90,6 @@ func NewConsumer(opts ...ConsumerOption) (*Consumer, error) {
 		decodeWork:   make(chan struct{}, workers),
 		positionWork: make(chan struct{}, 1),
 		topicWork:    make(chan struct{}, 1),
-		commitTurn:   make(chan struct{}, 1),
 		watch:        make(map[string]*topicWatch),
 		listenerWork: make(chan struct{}, 1),
 	}
@@ -139,13 +138,16 @@ func (c *Consumer) wakeDecoder() {
 // spawn runs f in a goroutine that Stop waits for. All goroutines of the consumer itself start here.
 func (c *Consumer) spawn(f func()) { c.work.Go(f) }
 
-// spawnRunning is spawn for calls of the application, which may come while Stop waits already: then it does nothing.
-func (c *Consumer) spawnRunning(f func()) {
+// spawnRunning is spawn for calls of the application, which may come while Stop waits already: then it does nothing, and
+// says so.
+func (c *Consumer) spawnRunning(f func()) bool {
 	c.lifeMu.Lock()
 	defer c.lifeMu.Unlock()
-	if c.state.Load() == stateRunning {
-		c.spawn(f)
+	if c.state.Load() != stateRunning {
+		return false
 	}
+	c.spawn(f)
+	return true
 }
 
 // Start connects to the cluster and returns with the first assignment; ctx bounds the start only. Addresses that refuse

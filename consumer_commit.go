@@ -16,6 +16,8 @@ func (c *Consumer) Commit(ctx context.Context) error {
 	if err := c.canCommit("Commit"); err != nil {
 		return err
 	}
+	place := c.commits.enter()
+	defer place.leave()
 	offsets := make(map[TopicPartition]OffsetAndMetadata)
 	c.sub.mu.Lock()
 	for tp, p := range c.sub.partitions {
@@ -24,7 +26,7 @@ func (c *Consumer) Commit(ctx context.Context) error {
 		}
 	}
 	c.sub.mu.Unlock()
-	return c.commitByHand(ctx, "Commit", offsets)
+	return c.commitByHand(ctx, "Commit", place, offsets)
 }
 
 // CommitOffsets commits the given offsets, each that of the next message to read, with leader epochs and metadata as they
@@ -45,6 +47,8 @@ func (c *Consumer) commitOffsets(ctx context.Context, call string, offsets map[T
 	if err := c.canCommit(call); err != nil {
 		return err
 	}
+	place := c.commits.enter()
+	defer place.leave()
 	c.sub.mu.Lock()
 	for tp, o := range offsets {
 		_, err := c.sub.find(call, tp)
@@ -60,7 +64,7 @@ func (c *Consumer) commitOffsets(ctx context.Context, call string, offsets map[T
 		}
 	}
 	c.sub.mu.Unlock()
-	return c.commitByHand(ctx, call, offsets)
+	return c.commitByHand(ctx, call, place, offsets)
 }
 
 // CommitMessages commits, for each partition, the offset behind the highest of the messages: they and all before them
@@ -120,13 +124,13 @@ func (c *Consumer) canCommit(call string) error {
 }
 
 // commitByHand is a commit that the application has asked for.
-func (c *Consumer) commitByHand(ctx context.Context, call string, offsets map[TopicPartition]OffsetAndMetadata) error {
+func (c *Consumer) commitByHand(ctx context.Context, call string, place *commitPlace, offsets map[TopicPartition]OffsetAndMetadata) error {
 	if len(offsets) == 0 {
 		return nil
 	}
 	ctx, cancel := c.bounded(ctx)
 	defer cancel()
-	return c.commit(ctx, call, offsets, c.identity, true)
+	return c.commit(ctx, call, place, offsets, c.identity, true)
 }
 
 // identity is as whom this consumer commits: as a member of its group, once no rebalance is under way, or as nobody's.
@@ -208,11 +212,13 @@ func (c *Consumer) autoCommitted(err error, said string) (saying string) {
 
 // commitSettled commits what is settled and not yet committed.
 func (c *Consumer) commitSettled(ctx context.Context) error {
+	place := c.commits.enter()
+	defer place.leave()
 	c.sub.mu.Lock()
 	offsets := c.sub.toCommit(c.sub.partitions, time.Now())
 	c.sub.mu.Unlock()
 	if len(offsets) == 0 {
 		return nil
 	}
-	return c.commit(ctx, "automatic commit", offsets, c.identity, false)
+	return c.commit(ctx, "automatic commit", place, offsets, c.identity, false)
 }

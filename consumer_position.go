@@ -179,7 +179,7 @@ func (c *Consumer) Highwater(tp TopicPartition) (int64, bool) {
 }
 
 // LastStableOffset gives the offset up to which every transaction is decided, as the last fetch had it. False: no fetch
-// has answered yet, or the partition is not assigned.
+// has answered yet, the broker gave none, or the partition is not assigned.
 func (c *Consumer) LastStableOffset(tp TopicPartition) (int64, bool) {
 	return c.known(tp, func(p *partition) (int64, bool) { return p.stable, p.stable >= 0 })
 }

@@ -124,16 +124,29 @@ func (c *Consumer) Assign(tps ...TopicPartition) error {
 	}
 	leaving, err := c.sub.assign(tps, c.resetStart())
 	if err == nil && len(leaving) > 0 && c.autoCommits() {
-		c.spawnRunning(func() { c.commitLeaving(leaving) })
+		c.spawnCommitLeaving(leaving)
 	}
 	return err
 }
 
+// spawnCommitLeaving commits in the background; its place in the queue it has at once, so that a commit that is called
+// after Assign is behind it.
+func (c *Consumer) spawnCommitLeaving(offsets map[TopicPartition]OffsetAndMetadata) {
+	place := c.commits.enter()
+	spawned := c.spawnRunning(func() {
+		defer place.leave()
+		c.commitLeaving(place, offsets)
+	})
+	if !spawned {
+		place.leave()
+	}
+}
+
 // commitLeaving commits what was settled of partitions that Assign has given up.
-func (c *Consumer) commitLeaving(offsets map[TopicPartition]OffsetAndMetadata) {
+func (c *Consumer) commitLeaving(place *commitPlace, offsets map[TopicPartition]OffsetAndMetadata) {
 	ctx, cancel := c.bounded(context.Background())
 	defer cancel()
-	if err := c.commit(ctx, "automatic commit", offsets, c.identity, false); err != nil {
+	if err := c.commit(ctx, "automatic commit", place, offsets, c.identity, false); err != nil {
 		c.log.Warn("kafka: committing what was settled of partitions given up failed", "group", c.cfg.groupID, "err", err)
 	}
 }

@@ -220,7 +220,7 @@ func (s *subscription) decodeFailed(p *partition, seg *segment, bad *batchFailur
 	case p.fetch.foundCorrupt(bad.next):
 		seg.err = &CorruptRecordError{TopicPartition: p.tp, Offset: bad.offset, NextOffset: bad.next, Err: bad.err}
 	default:
-		seg.next = bad.offset
+		seg.next, seg.epoch = bad.offset, -1 // it ends before its last batch
 		s.refetch(p, bad.offset)
 		return
 	}

@@ -131,20 +131,29 @@ func (e *NoOffsetForPartitionError) Hint() string { return "Seek it, or set With
 func (e *NoOffsetForPartitionError) Unwrap() error { return nil }
 
 // An OffsetOutOfRangeError says that a position is not in the partition's log, and no reset policy says where to go
-// on. LogStart and LogEnd are what the log had when it was asked, -1 where it could not be.
+// on. LogStart and LogEnd are what the log had when it was asked, -1 where it could not be. A log that was cut since it
+// was read may have come as far again, with other records; then the text has where it was cut.
 type OffsetOutOfRangeError struct {
 	TopicPartition   TopicPartition
 	Offset           int64
 	LogStart, LogEnd int64
+	cut              int64 // where the log was cut; 0: it was not, or that is not known
 }
 
 func (e *OffsetOutOfRangeError) Error() string {
+	if e.cut > 0 {
+		return withHint(fmt.Sprintf("kafka: fetch of %v at offset %d: the log was cut at %d since it was read, and has %d to %d: %v",
+			e.TopicPartition, e.Offset, e.cut, e.LogStart, e.LogEnd, protocol.OffsetOutOfRange.Name()), e.Hint())
+	}
 	return withHint(fmt.Sprintf("kafka: fetch of %v at offset %d: the log has %d to %d: %v", e.TopicPartition, e.Offset,
 		e.LogStart, e.LogEnd, protocol.OffsetOutOfRange.Name()), e.Hint())
 }
 
 // Hint says what to do next.
 func (e *OffsetOutOfRangeError) Hint() string {
+	if e.cut > 0 {
+		return fmt.Sprintf("Seek to offset %d to read what came instead, or set WithAutoOffsetReset", e.cut)
+	}
 	return "Seek to an offset in that range, or set WithAutoOffsetReset"
 }
 

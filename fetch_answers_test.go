@@ -216,6 +216,19 @@ func TestAnswer_BatchThatIsTooLargeDecompressed(t *testing.T) {
 	}
 }
 
+// A last stable offset that the broker does not give is not made up; the lag is to the highwater then.
+func TestAnswer_WithoutALastStableOffset(t *testing.T) {
+	for _, isolation := range []IsolationLevel{ReadUncommitted, ReadCommitted} {
+		r := newRooms(t, WithIsolationLevel(isolation))
+		p := r.assign(1)[0]
+		r.answer(r.next(), part{high: 5, noStable: true})
+		require.Equal(t, []int64{5, -1}, []int64{p.highwater, p.stable})
+		lag, ok := p.lag(isolation)
+		require.True(t, ok)
+		require.Equal(t, int64(5), lag)
+	}
+}
+
 func TestAnswer_OffsetOutOfRange(t *testing.T) {
 	t.Run("resets after what is buffered", func(t *testing.T) {
 		r := newRooms(t, WithAutoOffsetReset(ResetEarliest))

@@ -55,15 +55,17 @@ func (c *cutter) run() {
 			c.fail(next, err)
 			return
 		}
+		epoch := int32(-1)
+		if scan.Magic() == 2 {
+			epoch = scan.Header().PartitionLeaderEpoch
+			c.lastEpoch = epoch
+		}
 		if skip {
-			c.skip(next)
+			c.skip(next, epoch)
 		} else {
-			c.add(&scan, next)
+			c.add(&scan, next, epoch)
 		}
 		c.next = max(c.next, next)
-		if scan.Magic() == 2 {
-			c.lastEpoch = scan.Header().PartitionLeaderEpoch
-		}
 	}
 	if err := scan.Err(); err != nil {
 		var bad *protocol.BatchError
@@ -143,18 +145,20 @@ func (c *cutter) control(scan *protocol.Batches) error {
 	return nil
 }
 
-// skip moves the position past a batch.
-func (c *cutter) skip(next int64) {
+// skip moves the position past a batch, which is of the given leader epoch.
+func (c *cutter) skip(next int64, epoch int32) {
 	if len(c.segments) == 0 {
-		c.segments = append(c.segments, &segment{p: c.p, next: next, parsed: true})
+		c.segments = append(c.segments, &segment{p: c.p, next: next, epoch: epoch, parsed: true})
 	}
 	last := c.segments[len(c.segments)-1]
-	last.next = max(last.next, next)
+	if next > last.next {
+		last.next, last.epoch = next, epoch
+	}
 	c.open = nil // what follows is not adjacent
 }
 
 // add puts a batch into the open segment, or into one of its own.
-func (c *cutter) add(scan *protocol.Batches, next int64) {
+func (c *cutter) add(scan *protocol.Batches, next int64, epoch int32) {
 	batch := scan.Bytes()
 	s := c.open
 	if s == nil || s.size+len(batch) > segmentBytes {
@@ -168,7 +172,7 @@ func (c *cutter) add(scan *protocol.Batches, next int64) {
 	s.data = s.data[:len(s.data)+len(batch)]
 	s.decoder.rest = s.data
 	s.size += len(batch)
-	s.next = max(next, c.next)
+	s.next, s.epoch = max(next, c.next), epoch
 	s.batches++
 	switch {
 	case scan.Magic() == 2:

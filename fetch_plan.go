@@ -37,7 +37,7 @@ func (p *partition) fetchable(now time.Time, limit int) verdict {
 	switch {
 	case p.gone, p.paused, !p.known, p.source() < 0:
 		return fetchNot
-	case p.buf.bytes >= limit, p.buf.broken(), p.fetch.held, p.fetch.validate, p.fetch.lost, p.fetch.blocked, p.refused:
+	case p.buf.bytes >= limit, p.buf.broken(), p.fetch.held, p.fetch.validate, p.fetch.lost, p.refused:
 		return fetchNot
 	case now.Before(p.fetch.retryAt):
 		return fetchLater

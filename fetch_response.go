@@ -118,9 +118,7 @@ func (v *fetchVisitor) Partition(fp *protocol.FetchedPartition) error {
 	}
 	p.fetch.attempts, p.fetch.resets = 0, 0
 	p.highwater, p.stable, p.logStart = part.HighWatermark, part.LastStableOffset, part.LogStartOffset
-	if p.stable < 0 || p.stable > p.highwater {
-		p.stable = p.highwater
-	}
+	p.stable = min(p.stable, p.highwater) // -1 where the broker gives none
 	p.lastAnswer = time.Now()
 	v.f.prefer(p, part.PreferredReadReplica)
 	switch {
@@ -245,9 +243,7 @@ func (f *fetcher) outOfRange(p *partition) {
 	}
 	start := startAt{reset: f.cfg.reset, why: protocol.OffsetOutOfRange.Name(), from: p.fetch.offset}
 	if start.reset == ResetNone {
-		p.epoch++
-		p.start, p.fetch.lost = start, true
-		f.sub.wakeOffsets()
+		f.sub.lose(p, start)
 		return
 	}
 	// A broker that refuses what it named itself is not asked as fast as it answers.

@@ -141,7 +141,6 @@ func TestFetchable(t *testing.T) {
 		{"held", func(p *partition) { p.fetch.held = true }, fetchNot},
 		{"to be validated", func(p *partition) { p.fetch.validate = true }, fetchNot},
 		{"lost", func(p *partition) { p.fetch.lost = true }, fetchNot},
-		{"blocked", func(p *partition) { p.fetch.blocked = true }, fetchNot},
 		{"in its backoff", func(p *partition) { p.fetch.retryAt = now.Add(time.Second) }, fetchLater},
 		{"behind its backoff", func(p *partition) { p.fetch.retryAt = now }, fetchNow},
 		{"paused in its backoff", func(p *partition) { p.paused, p.fetch.retryAt = true, now.Add(time.Second) }, fetchNot},

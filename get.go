@@ -53,8 +53,8 @@ func (c *Consumer) GetOne(ctx context.Context, opts ...GetOption) (*Message, err
 // next is GetOne without options. iterator says that the message goes to the body of a loop, which settles it by coming
 // round.
 func (c *Consumer) next(ctx context.Context, iterator bool) (*Message, error) {
-	if err := ctx.Err(); err != nil {
-		return nil, err
+	if ctx.Err() != nil {
+		return nil, c.endedAtOnce(ctx)
 	}
 	s := c.sub
 	s.mu.Lock()
@@ -151,8 +151,8 @@ func (c *Consumer) manyOptions(opts []GetOption) (o getOptions, n int, err error
 
 // get runs take until it has something, or there is a reason to stop.
 func (c *Consumer) get(ctx context.Context, call string, o getOptions, take func(only []*partition) bool) error {
-	if err := ctx.Err(); err != nil {
-		return err
+	if ctx.Err() != nil {
+		return c.endedAtOnce(ctx)
 	}
 	s := c.sub
 	var w *waiter // made when there is nothing: sleeping costs more than taking
@@ -188,6 +188,15 @@ func (c *Consumer) get(ctx context.Context, call string, o getOptions, take func
 			return err
 		}
 	}
+}
+
+// endedAtOnce is for a call whose ctx has ended before it began. It takes nothing, but it is a call: what was handed out
+// before is settled, so that a loop whose ctx ends while its body runs has that message settled by coming round.
+func (c *Consumer) endedAtOnce(ctx context.Context) error {
+	c.sub.mu.Lock()
+	c.sub.beginTurn()
+	c.sub.mu.Unlock()
+	return ctx.Err()
 }
 
 // tryGet is one look at what there is; again is when to look next at the latest, for an error to be told again. Called

@@ -368,6 +368,8 @@ func (g *group) giveUpThese(ctx context.Context, tps []TopicPartition, grace tim
 // commitLeaving commits what is settled of partitions that go, within half the rebalance timeout.
 func (g *group) commitLeaving(ctx context.Context, parts map[TopicPartition]*partition) {
 	c := g.c
+	place := c.commits.enter()
+	defer place.leave()
 	c.sub.mu.Lock()
 	offsets := c.sub.toCommit(parts, time.Now())
 	c.sub.mu.Unlock()
@@ -383,7 +385,7 @@ func (g *group) commitLeaving(ctx context.Context, parts map[TopicPartition]*par
 		}
 		return id, nil
 	}
-	if err := c.commit(ctx, "commit before partitions go", offsets, who, false); err != nil && ctx.Err() == nil {
+	if err := c.commit(ctx, "commit before partitions go", place, offsets, who, false); err != nil && ctx.Err() == nil {
 		c.log.Log(ctx, slog.LevelWarn, "kafka: committing what was settled before partitions go failed; it may be delivered again",
 			"group", c.cfg.groupID, "err", err)
 	}

@@ -51,6 +51,7 @@ type startAt struct {
 	hasFallback bool
 	why         string
 	from        int64     // the offset that was out of range; -1 where there was none
+	cut         int64     // where the log was cut; 0: it was not, or nothing is left that is known
 	asked       bool      // a lookup is under way
 	retryAt     time.Time // not before
 	attempts    int
@@ -75,8 +76,7 @@ type fetchState struct {
 	held         bool    // not to be fetched until a Get call wants it: its batches were dropped to make room for others
 	lastEpoch    int32   // leader epoch of the record before offset; -1 unknown
 	validate     bool    // the leader has changed: the log may have been cut (KIP-320), which is asked first
-	lost         bool    // offset is not in the log, and no reset policy says where to go on
-	blocked      bool    // the position is known to be of no use; not fetched until it changes
+	lost         bool    // the position is not in the log, and no reset policy says where to go on
 	stuck        int     // answers in a row that brought no progress
 	resets       int     // resets in a row without an answer
 }
@@ -128,7 +128,7 @@ func (p *partition) deliverable() bool {
 // lag gives the distance from the position to the end of what may be read.
 func (p *partition) lag(isolation IsolationLevel) (int64, bool) {
 	end := p.highwater
-	if isolation == ReadCommitted {
+	if isolation == ReadCommitted && p.stable >= 0 {
 		end = p.stable
 	}
 	if !p.known || end < 0 {

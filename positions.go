@@ -246,7 +246,7 @@ func (c *Consumer) tellHopeless(ctx context.Context, parts []lookup) {
 	for _, l := range parts {
 		var err error = &NoOffsetForPartitionError{TopicPartition: l.tp, GroupID: c.cfg.groupID}
 		if l.start.from >= 0 {
-			err = c.outOfRangeError(ctx, l.tp, l.start.from)
+			err = c.outOfRangeError(ctx, l.tp, l.start)
 		}
 		c.sub.mu.Lock()
 		if !l.void() {
@@ -257,7 +257,7 @@ func (c *Consumer) tellHopeless(ctx context.Context, parts []lookup) {
 }
 
 // outOfRangeError asks what the log has, once.
-func (c *Consumer) outOfRangeError(ctx context.Context, tp TopicPartition, offset int64) error {
+func (c *Consumer) outOfRangeError(ctx context.Context, tp TopicPartition, start startAt) error {
 	ctx, cancel := context.WithTimeout(ctx, c.cfg.requestTimeout)
 	defer cancel()
 	ask := func(timestamp int64) int64 {
@@ -267,7 +267,7 @@ func (c *Consumer) outOfRangeError(ctx context.Context, tp TopicPartition, offse
 		}
 		return found[tp].offset
 	}
-	return &OffsetOutOfRangeError{TopicPartition: tp, Offset: offset, LogStart: ask(earliestTimestamp), LogEnd: ask(latestTimestamp)}
+	return &OffsetOutOfRangeError{TopicPartition: tp, Offset: start.from, LogStart: ask(earliestTimestamp), LogEnd: ask(latestTimestamp), cut: start.cut}
 }
 
 // A logEvent is something to log once no lock is held: a logger is user code.

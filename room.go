@@ -12,9 +12,9 @@ func (s *subscription) makeRoom(need int64) {
 			return
 		}
 		last := len(victim.buf.segments) - 1
-		victim.fetch.offset = victim.position
+		victim.fetch.offset, victim.fetch.lastEpoch = victim.position, victim.lastEpoch
 		if last > 0 {
-			victim.fetch.offset = victim.buf.segments[last-1].next
+			victim.fetch.offset, victim.fetch.lastEpoch = victim.buf.segments[last-1].next, victim.buf.segments[last-1].epoch
 		}
 		victim.buf.drop(last, s.budget)
 		s.dropped++

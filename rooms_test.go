@@ -75,6 +75,8 @@ type part struct {
 	high    int64
 	aborted []protocol.FetchResponseAbortedTransaction
 	size    int // of the set, where it is not given
+
+	noStable bool // the answer has no last stable offset
 }
 
 // answer ends a fetch with these partitions.
@@ -93,6 +95,9 @@ func (r *rooms) visit(pl *fetchPlan, parts ...part) *fetchVisitor {
 		fp := &protocol.FetchedPartition{Topic: "t", Partition: protocol.NewFetchResponsePartition(), RecordsSize: max(len(p.set), p.size)}
 		fp.Partition.PartitionIndex, fp.Partition.ErrorCode = p.index, p.code
 		fp.Partition.HighWatermark, fp.Partition.LastStableOffset, fp.Partition.AbortedTransactions = p.high, p.high, p.aborted
+		if p.noStable {
+			fp.Partition.LastStableOffset = -1
+		}
 		if fp.RecordsSize > 0 {
 			if b := v.Records(fp, fp.RecordsSize); b != nil {
 				copy(b, p.set)
@@ -252,6 +257,10 @@ func withCodec(c compress.Codec) func(*protocol.BatchHeader) {
 	return func(h *protocol.BatchHeader) { h.Attributes |= int16(c) }
 }
 
+func inEpoch(epoch int32) func(*protocol.BatchHeader) {
+	return func(h *protocol.BatchHeader) { h.PartitionLeaderEpoch = epoch }
+}
+
 func byProducer(id int64) func(*protocol.BatchHeader) {
 	return func(h *protocol.BatchHeader) {
 		h.ProducerID, h.ProducerEpoch, h.BaseSequence = id, 0, 0
@@ -260,9 +269,12 @@ func byProducer(id int64) func(*protocol.BatchHeader) {
 }
 
 // marker is the control batch that ends a producer's transaction.
-func marker(offset, producer int64, kind protocol.ControlType) []byte {
+func marker(offset, producer int64, kind protocol.ControlType, change ...func(*protocol.BatchHeader)) []byte {
 	h := protocol.NewBatchHeader(offset)
 	h.ProducerID, h.ProducerEpoch = producer, 0
+	for _, f := range change {
+		f(&h)
+	}
 	return protocol.AppendControlBatch(nil, h, kind, 0)
 }
 

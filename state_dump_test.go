@@ -17,8 +17,8 @@ func state(c *Consumer) string {
 	fmt.Fprintf(&b, "charged %d (decoded %d) of %d, reserve held %d taken %v, refused %v\n", now, decoded, s.budget.limit, s.budget.held, s.budget.taken, s.budget.refused)
 	for tp, p := range s.partitions {
 		f := &p.fetch
-		fmt.Fprintf(&b, "%v: position %d known %v paused %v fetch %d leader %d need %d held %v validate %v lost %v blocked %v retry %v dirty %v session %v@%d flight %v buffered %d undecoded %v\n",
-			tp, p.position, p.known, p.paused, f.offset, f.leader, f.need, f.held, f.validate, f.lost, f.blocked, f.retryAt, f.dirty != nil, f.session.on, f.session.offset, f.flight.on, p.buf.bytes, p.undecoded)
+		fmt.Fprintf(&b, "%v: position %d known %v paused %v fetch %d leader %d need %d held %v validate %v lost %v retry %v dirty %v session %v@%d flight %v buffered %d undecoded %v\n",
+			tp, p.position, p.known, p.paused, f.offset, f.leader, f.need, f.held, f.validate, f.lost, f.retryAt, f.dirty != nil, f.session.on, f.session.offset, f.flight.on, p.buf.bytes, p.undecoded)
 		for _, seg := range p.buf.segments {
 			fmt.Fprintf(&b, "  segment to %d: %d bytes, %d chunks, parsed %v busy %v starved %v first %v reserve %v err %v\n", seg.next, seg.size, len(seg.chunks), seg.parsed, seg.busy, seg.starved, seg.first, seg.hasReserve, seg.err)
 		}

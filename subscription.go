@@ -328,7 +328,7 @@ func (s *subscription) seek(p *partition, offset int64, leaderEpoch int32) {
 	p.buf.dropFrom(0, s.budget)
 	p.fetch.offset, p.fetch.need, p.fetch.stuck, p.fetch.corrupt = offset, 0, 0, nil
 	p.fetch.retryAt, p.fetch.attempts = time.Time{}, 0
-	p.fetch.lost, p.fetch.blocked = false, false
+	p.fetch.lost = false
 	p.fetch.lastEpoch = leaderEpoch
 	p.fetch.validate = leaderEpoch >= 0 && leaderEpoch < p.fetch.leaderEpoch
 	p.start = startAt{from: -1}
@@ -350,10 +350,19 @@ func (s *subscription) reset(p *partition, start startAt) {
 	p.known, p.start = false, start
 	p.buf.dropFrom(0, s.budget)
 	p.fetch.need, p.fetch.stuck, p.fetch.corrupt = 0, 0, nil
-	p.fetch.validate, p.fetch.lost, p.fetch.blocked = false, false, false
+	p.fetch.validate, p.fetch.lost = false, false
 	s.dirty(p)
 	s.wakeOffsets()
 	s.wakeForFailures(p)
+}
+
+// lose is for a position that the log does not have, where no policy says where to go on: it is told, with what the log
+// has, until the application seeks.
+func (s *subscription) lose(p *partition, start startAt) {
+	p.epoch++
+	p.start, p.fetch.lost = start, true
+	s.dirty(p)
+	s.wakeOffsets()
 }
 
 // enqueue lets p take its turns, if it has something to hand out.
@@ -370,7 +379,7 @@ func (s *subscription) settle(p *partition) {
 	if p.gone || !p.known {
 		return
 	}
-	p.position = p.buf.popFinished(p.position, s.budget)
+	p.position, p.lastEpoch = p.buf.popFinished(p.position, p.lastEpoch, s.budget)
 	if len(p.buf.segments) > 0 && p.buf.segments[0].starved && !p.buf.segments[0].first {
 		s.starvedAgain() // it comes first now: it may have the reserve
 	}
@@ -415,7 +424,7 @@ func (s *subscription) failOnce(err error) {
 
 // healed ends a failure that is not in the buffer: p could be fetched.
 func (s *subscription) healed(p *partition) {
-	if p.failure != nil && p.buf.failed() == nil && !p.fetch.blocked && !p.refused {
+	if p.failure != nil && p.buf.failed() == nil && !p.fetch.lost && !p.refused {
 		s.clear(p)
 	}
 }
@@ -483,6 +492,8 @@ func (s *subscription) setPaused(call string, tps []TopicPartition, paused bool)
 		if !paused {
 			s.settle(p)
 			s.wake(p)
+		} else {
+			s.wakeForFailures(p)
 		}
 		s.dirty(p)
 	}

@@ -176,7 +176,7 @@ func (s *subscription) tell(only []*partition, now time.Time, pause time.Duratio
 	if next == nil {
 		return 0, nil
 	}
-	if next.p != nil && s.decodingFor(only) {
+	if s.decodingFor(only) {
 		return 0, nil // messages come first, also those that are being decoded; the call is woken when they are
 	}
 	if !next.toldAt.IsZero() {

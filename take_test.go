@@ -7,6 +7,8 @@ import (
 	"time"
 
 	"github.com/stretchr/testify/require"
+
+	"github.com/seed-7379b4e8/kafka/protocol"
 )
 
 // stocked gives rooms whose partitions hold so many decoded messages each.
@@ -188,4 +190,46 @@ func TestGet_LastingErrorIsToldAtAPace(t *testing.T) {
 			require.Equal(t, time.Duration(i)*time.Second, time.Since(start))
 		}
 	})
+}
+
+// Whatever an error is about, it waits for messages that are fetched and still to be decoded.
+func TestTell_NoErrorComesAheadOfMessagesThatAreBeingDecoded(t *testing.T) {
+	for name, fail := range map[string]func(s *subscription, p *partition){
+		"a partition's": func(s *subscription, p *partition) { s.fail(p, protocol.CorruptMessage) },
+		"a topic's":     func(s *subscription, _ *partition) { s.failAs(aboutTopic("u"), protocol.TopicAuthorizationFailed) },
+		"the group's":   func(s *subscription, _ *partition) { s.failAs(aboutGroup, protocol.GroupAuthorizationFailed) },
+		"an event":      func(s *subscription, _ *partition) { s.failOnce(protocol.UnknownServerError) },
+	} {
+		t.Run(name, func(t *testing.T) {
+			r := newRooms(t)
+			parts := r.assign(2)
+			r.fetched(part{index: 0, set: batchOf(0, 3)})
+			r.sub.mu.Lock()
+			fail(r.sub, parts[1])
+			r.sub.mu.Unlock()
+			got, err := r.GetMany(t.Context(), WaitFor(0))
+			require.NoError(t, err)
+			require.Empty(t, got)
+			r.decode()
+			require.Len(t, r.take(), 3)
+			_, err = r.GetMany(t.Context(), WaitFor(0))
+			require.Error(t, err)
+		})
+	}
+}
+
+// A call that held an error back for a partition's messages looks again when that is paused: they are not for it any more.
+func TestTell_PauseOfWhatIsBeingDecodedLetsTheErrorThrough(t *testing.T) {
+	r := newRooms(t)
+	parts := r.assign(2)
+	r.fetched(part{index: 0, set: batchOf(0, 3)})
+	r.sub.mu.Lock()
+	r.sub.failAs(aboutTopic("u"), protocol.TopicAuthorizationFailed)
+	w := &waiter{ch: make(chan struct{}, 1)}
+	r.sub.waiters = append(r.sub.waiters, w)
+	r.sub.mu.Unlock()
+	require.NoError(t, r.Pause(parts[0].tp))
+	require.Len(t, w.ch, 1)
+	_, err := r.GetMany(t.Context(), WaitFor(0))
+	require.Error(t, err)
 }

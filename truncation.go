@@ -112,13 +112,12 @@ func (c *Consumer) validated(l *lookup, end epochEnd) []logEvent {
 		p.buf.dropFrom(0, c.sub.budget)
 		p.epoch++
 		p.fetch.offset, p.fetch.lastEpoch = p.position, p.lastEpoch
+		// The answer was about the epoch of what was buffered; an older one may have been cut, too, and further below.
+		p.fetch.validate = p.lastEpoch >= 0 && p.lastEpoch < l.lastEpoch
 		c.sub.dirty(p)
 	case c.cfg.reset == ResetNone:
-		from := p.position
-		p.epoch++
 		p.buf.dropFrom(0, c.sub.budget)
-		c.sub.fail(p, &OffsetOutOfRangeError{TopicPartition: l.tp, Offset: from, LogStart: p.logStart, LogEnd: end.offset})
-		p.fetch.blocked = true
+		c.sub.lose(p, startAt{reset: c.cfg.reset, why: "the log was cut", from: p.position, cut: max(0, end.offset)})
 	case end.offset < 0 || end.epoch < 0:
 		c.sub.reset(p, startAt{reset: c.cfg.reset, why: "the log was cut, no common part is known", from: p.position})
 	default:

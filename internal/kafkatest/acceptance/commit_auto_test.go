@@ -135,6 +135,93 @@ func TestAutoCommit_IteratorSettlesWhenTheLoopComesRound(t *testing.T) {
 	})
 }
 
+// The usual loop of a program that is asked to end: ctx ends while a body runs, the body is finished, the loop comes round and ends. The
+// message was dealt with; that the loop's ctx has ended does not make it come again.
+func TestAutoCommit_LoopThatComesRoundAfterItsContextHasEndedSettles(t *testing.T) {
+	kafkatest.Each(t, func(t *testing.T, c *kafkatest.Cluster) {
+		loops := map[string]func(context.Context, *kafka.Consumer, func(*kafka.Message)) error{
+			"All": func(ctx context.Context, consumer *kafka.Consumer, body func(*kafka.Message)) (last error) {
+				for m, err := range consumer.All(ctx) {
+					if last = err; err == nil {
+						body(m)
+					}
+				}
+				return last
+			},
+			"typed All": func(ctx context.Context, consumer *kafka.Consumer, body func(*kafka.Message)) (last error) {
+				for m, err := range kafka.Typed(consumer, kafka.Bytes, kafka.String).All(ctx) {
+					if last = err; err == nil {
+						body(m.Message)
+					}
+				}
+				return last
+			},
+		}
+		for name, loop := range loops {
+			for ending, end := range endings {
+				t.Run(name+"/"+ending, func(t *testing.T) {
+					consumer, tp, group := autocommitted(t, c, 10, kafka.WithAutoCommitInterval(time.Hour))
+					ctx, cancel := context.WithCancel(within(t))
+					defer cancel()
+					err := loop(ctx, consumer, func(m *kafka.Message) {
+						if m.Offset == 3 {
+							cancel()
+						}
+					})
+					require.ErrorIs(t, err, context.Canceled)
+					require.EqualValues(t, 4, position(t, consumer, tp), "nothing more is taken")
+					require.NoError(t, end(t, consumer))
+					require.EqualValues(t, 4, storedAt(t, c, group, tp))
+				})
+			}
+		}
+	})
+}
+
+// Messages has no ctx: it ends with Stop. One that is called while a body runs does not settle that body's message, however the loop
+// goes on.
+func TestAutoCommit_StopWhileABodyRunsDoesNotSettleIt(t *testing.T) {
+	kafkatest.Each(t, func(t *testing.T, c *kafkatest.Cluster) {
+		consumer, tp, group := autocommitted(t, c, 10, kafka.WithAutoCommitInterval(time.Hour))
+		for m := range consumer.Messages() {
+			if m.Offset == 3 {
+				require.NoError(t, consumer.Stop(within(t)))
+			}
+		}
+		require.NoError(t, consumer.Err())
+		require.EqualValues(t, 3, storedAt(t, c, group, tp))
+	})
+}
+
+// A call has begun, whether its ctx has ended or not.
+func TestAutoCommit_CallWhoseContextHasEndedSettlesWhatCameBefore(t *testing.T) {
+	kafkatest.Each(t, func(t *testing.T, c *kafkatest.Cluster) {
+		ended, cancel := context.WithCancel(context.Background())
+		cancel()
+		calls := map[string]func(*kafka.Consumer) error{
+			"GetOne": func(consumer *kafka.Consumer) error { _, err := consumer.GetOne(ended); return err },
+			"GetMany": func(consumer *kafka.Consumer) error {
+				_, err := consumer.GetMany(ended, kafka.WaitFor(time.Hour))
+				return err
+			},
+			"typed": func(consumer *kafka.Consumer) error {
+				_, err := kafka.Typed(consumer, kafka.Bytes, kafka.Bytes).GetOne(ended)
+				return err
+			},
+		}
+		for name, call := range calls {
+			t.Run(name, func(t *testing.T) {
+				consumer, tp, group := autocommitted(t, c, 10)
+				read(t, consumer, 3)
+				awaitStored(t, c, group, tp, 2)
+				require.ErrorIs(t, call(consumer), context.Canceled)
+				awaitStored(t, c, group, tp, 3)
+				require.EqualValues(t, 3, position(t, consumer, tp), "and takes nothing")
+			})
+		}
+	})
+}
+
 // endings are the ways to give all partitions up in good order.
 var endings = map[string]func(*testing.T, *kafka.Consumer) error{
 	"Stop":        func(t *testing.T, consumer *kafka.Consumer) error { return consumer.Stop(within(t)) },

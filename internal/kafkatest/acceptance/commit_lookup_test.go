@@ -1,6 +1,7 @@
 package acceptance
 
 import (
+	"context"
 	"log/slog"
 	"testing"
 	"time"
@@ -202,5 +203,43 @@ func TestCommit_OffsetOutOfRangeIsResetAndLogged(t *testing.T) {
 		consumer := startOn(t, c, append(byHand(group), kafka.WithLogger(book.logger(slog.LevelInfo))), tp)
 		consecutive(t, 8, read(t, consumer, 2))
 		require.Len(t, book.matching("WARN", "position reset", "from=5", "offset=8"), 1)
+	})
+}
+
+// Offsets that a producer commits inside a transaction count when it commits, and not where it aborts. While it is open, what is
+// committed is not decided, and nobody starts at the old ones (KIP-447).
+func TestCommitted_WaitsForTheTransactionThatHasSentOffsets(t *testing.T) {
+	kafkatest.Each(t, func(t *testing.T, c *kafkatest.Cluster) {
+		tp, group := committedAt5(t, c)
+		consumer := startOn(t, c, append(byHand(group), quickRetry), tp)
+		committed := func() int64 {
+			got, err := consumer.Committed(within(t), tp)
+			require.NoError(t, err)
+			return got[tp].Offset
+		}
+		want := int64(5)
+		require.Equal(t, want, committed())
+		for _, round := range []struct {
+			offset int64
+			commit bool
+		}{{7, true}, {9, false}, {8, true}} {
+			txn := beginRawTxn(t, c)
+			txn.sendOffset(t, group, tp, round.offset)
+			_, err := consumer.Committed(until(t, short), tp)
+			require.ErrorIs(t, err, protocol.UnstableOffsetCommit, "it is open")
+			require.ErrorIs(t, err, context.DeadlineExceeded)
+			waiting := inBackground(func() error { _, err := consumer.Committed(within(t), tp); return err })
+			starting := startOn(t, c, append(byHand(group), quickRetry), tp)
+			_, err = starting.Position(until(t, short), tp)
+			require.ErrorIs(t, err, context.DeadlineExceeded, "nor does a consumer start meanwhile")
+			blocked(t, waiting)
+			txn.end(t, round.commit)
+			if round.commit {
+				want = round.offset
+			}
+			require.NoError(t, ended(t, waiting).err)
+			require.Equal(t, want, committed())
+			require.Equal(t, want, position(t, starting, tp))
+		}
 	})
 }

@@ -2,10 +2,12 @@ package acceptance
 
 import (
 	"context"
+	"sync/atomic"
 	"testing"
 	"time"
 
 	"github.com/stretchr/testify/require"
+	"github.com/twmb/franz-go/pkg/kmsg"
 
 	"github.com/seed-7379b4e8/kafka"
 	"github.com/seed-7379b4e8/kafka/internal/kafkatest"
@@ -53,6 +55,35 @@ func TestSeek_BackwardAndForward(t *testing.T) {
 		require.ErrorIs(t, consumer.Seek(tp, -1), kafka.ErrIllegalState)
 		require.EqualValues(t, 101, position(t, consumer, tp))
 	})
+}
+
+// A seek back asks once for what it brings back: what one answer has held before, one answer holds again.
+func TestSeek_BackwardIsOneNewFetch(t *testing.T) {
+	c := kafkatest.Fake(t, kafkatest.FakeOptions{})
+	consumer, tp := onePartition(t, c, 100, 10)
+	read(t, consumer, 100)
+	var behind, others atomic.Int64 // fetches of what is in the log: at the offset sought, and at others
+	var sought atomic.Int64
+	watchRequests(c, kmsg.Fetch, func(r kmsg.Request) {
+		for _, rt := range r.(*kmsg.FetchRequest).Topics {
+			for _, rp := range rt.Partitions {
+				switch {
+				case rp.FetchOffset == sought.Load():
+					behind.Add(1)
+				case rp.FetchOffset < 100:
+					others.Add(1)
+				}
+			}
+		}
+	})
+	for i, to := range []int64{30, 0, 99} {
+		sought.Store(to)
+		require.NoError(t, consumer.Seek(tp, to))
+		consecutive(t, to, read(t, consumer, int(100-to)))
+		nothing(t, consumer)
+		require.EqualValues(t, i+1, behind.Load())
+		require.Zero(t, others.Load())
+	}
 }
 
 // A seek must void what is buffered and what is on its way at the same time, however often it comes.

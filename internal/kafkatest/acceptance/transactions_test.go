@@ -83,6 +83,10 @@ func TestTransactions_OpenOneHoldsReadersOfCommittedRecords(t *testing.T) {
 		lag, ok := committed.Lag(tp)
 		require.True(t, ok)
 		require.Zero(t, lag, "to the last stable offset")
+		eventually(t, func() bool { stable, ok := dirty.LastStableOffset(tp); return ok && stable == 1 }, "brokers tell it to readers of uncommitted records, too")
+		lag, ok = dirty.Lag(tp)
+		require.True(t, ok)
+		require.Zero(t, lag, "to the highwater")
 
 		ctx := within(t)
 		ends, err := committed.EndOffsets(ctx)
@@ -187,20 +191,50 @@ func TestTransactions_SeekOntoControlRecords(t *testing.T) {
 		txn.Abort(t)                                       // 4
 		c.AwaitStable(t, topic, 0)
 		produce(t, c, topic, 0, "d") // 5
-		consumer := start(t, c, kafka.WithTopics(topic), kafka.WithIsolationLevel(level))
-		for _, at := range []int64{2, 4} {
-			require.NoError(t, consumer.Seek(tp, at))
-			want := int64(5)
-			if at == 2 && level == kafka.ReadUncommitted {
-				want = 3
-			}
-			require.Equal(t, want, read(t, consumer, 1)[0].Offset, "from %d", at)
-		}
-		require.NoError(t, consumer.Seek(tp, 3))
+		want := map[int64]int64{2: 3, 3: 3, 4: 5}
 		if level == kafka.ReadCommitted {
-			require.EqualValues(t, 5, read(t, consumer, 1)[0].Offset)
-		} else {
-			require.EqualValues(t, 3, read(t, consumer, 1)[0].Offset)
+			want[2], want[3] = 5, 5
+		}
+		// With little to a fetch each batch comes alone, the marker too.
+		limits := map[string][]kafka.ConsumerOption{
+			"at once":                nil,
+			"batches to a partition": {kafka.WithMaxPartitionFetchBytes(10)},
+			"batches to a fetch":     {kafka.WithFetchMaxBytes(10)},
+		}
+		if c.Fake() != nil && level == kafka.ReadCommitted {
+			delete(limits, "batches to a fetch") // kfake leaves out the aborted transactions of an answer that the request's limit ends
+		}
+		for name, limit := range limits {
+			t.Run(name, func(t *testing.T) {
+				consumer := start(t, c, append(limit, kafka.WithTopics(topic), kafka.WithIsolationLevel(level))...)
+				for _, at := range []int64{2, 4, 3} {
+					require.NoError(t, consumer.Seek(tp, at))
+					require.Equal(t, want[at], read(t, consumer, 1)[0].Offset, "from %d", at)
+				}
+			})
+		}
+	})
+}
+
+// An abort marker without a record before it: its transaction has written nothing to the partition.
+func TestTransactions_SolitaryAbortMarker(t *testing.T) {
+	eachIsolation(t, func(t *testing.T, c *kafkatest.Cluster, level kafka.IsolationLevel) {
+		tp := tpOf(c.NewTopic(t, kafkatest.Topic{}), 0)
+		txn := beginRawTxn(t, c)
+		txn.addPartition(t, tp)
+		txn.end(t, false)
+		eventually(t, func() bool { return c.EndOffset(t, tp.Topic, 0) == 1 }, "the marker")
+		c.AwaitStable(t, tp.Topic, 0)
+		consumer := startOn(t, c, []kafka.ConsumerOption{kafka.WithIsolationLevel(level)}, tp)
+		eventually(t, func() bool { return position(t, consumer, tp) == 1 }, "past the marker, of which nothing is handed out")
+		nothing(t, consumer)
+		produce(t, c, tp.Topic, 0, "a", "b")
+		got := read(t, consumer, 2)
+		require.Equal(t, []string{"a", "b"}, texts(got))
+		consecutive(t, 1, got)
+		for _, at := range []int64{0, 1} {
+			require.NoError(t, consumer.Seek(tp, at))
+			require.EqualValues(t, 1, read(t, consumer, 1)[0].Offset, "from %d", at)
 		}
 	})
 }

@@ -92,7 +92,8 @@ func TestTruncation_IsFoundByLeaderEpochs(t *testing.T) {
 			require.Equal(t, tp, outside.TopicPartition)
 			require.EqualValues(t, common+tail, outside.Offset)
 			require.EqualValues(t, 0, outside.LogStart)
-			require.EqualValues(t, common, outside.LogEnd, "the end of what is common")
+			require.EqualValues(t, common+len(instead), outside.LogEnd)
+			require.ErrorContains(t, err, "cut at 20")
 			require.ErrorIs(t, err, protocol.OffsetOutOfRange)
 		}
 		require.NoError(t, careful.Seek(tp, common))

@@ -1,0 +1,64 @@
+package kafka
+
+import (
+	"context"
+	"testing"
+
+	"github.com/stretchr/testify/require"
+
+	"github.com/seed-7379b4e8/kafka/internal/fakebroker"
+	"github.com/seed-7379b4e8/kafka/protocol"
+)
+
+func TestCommitQueue_TurnsComeInTheOrderOfEntering(t *testing.T) {
+	var q commitQueue
+	ended, cancel := context.WithCancel(t.Context())
+	cancel()
+	turn := func(p *commitPlace) bool {
+		select {
+		case <-p.turn:
+			return true
+		default:
+			return false
+		}
+	}
+	one, two, three := q.enter(), q.enter(), q.enter()
+	require.Equal(t, []bool{true, false, false}, []bool{turn(one), turn(two), turn(three)})
+	require.False(t, two.wait(ended))
+	two.leave()
+	require.False(t, turn(three), "one that gives up does not pass a turn on that it has not had")
+	one.leave()
+	require.True(t, three.wait(t.Context()))
+	four := q.enter()
+	require.False(t, turn(four))
+	three.leave()
+	require.True(t, turn(four))
+	four.leave()
+	require.True(t, turn(q.enter()), "an empty queue")
+}
+
+// Assign commits in the background what was settled of the partitions it gives up: before what is committed after it.
+func TestAssign_CommitOfWhatItGivesUpIsNotOvertaken(t *testing.T) {
+	inBubble(t, fakebroker.Options{}, func(t *testing.T, k *fakebroker.Cluster) {
+		k.CreateTopic("t", 2)
+		k.AppendValues("t", 0, "a", "b", "c", "d")
+		c := startConsumer(t, k, WithGroupID("g"))
+		given := TopicPartition{"t", 0}
+		for i := range int64(10) {
+			require.NoError(t, c.Assign(given))
+			require.NoError(t, c.Seek(given, 0))
+			_, err := c.GetOne(t.Context())
+			require.NoError(t, err)
+			_, err = c.GetOne(t.Context())
+			require.NoError(t, err)
+			before := k.Count(protocol.KeyOffsetCommit)
+			require.NoError(t, c.Assign(TopicPartition{"t", 1}))
+			require.NoError(t, c.Assign(given))
+			require.NoError(t, c.CommitOffsets(t.Context(), map[TopicPartition]OffsetAndMetadata{given: {Offset: 100 + i}}))
+			require.NoError(t, k.AwaitCount(t.Context(), protocol.KeyOffsetCommit, before+2))
+			committed, _ := k.Committed("g", "t", 0)
+			require.Equal(t, 100+i, committed.Offset)
+		}
+		stopClean(t, c)
+	})
+}
