@@ -11,6 +11,7 @@ import (
 	"github.com/stretchr/testify/require"
 
 	"github.com/seed-7379b4e8/kafka"
+	"github.com/seed-7379b4e8/kafka/protocol"
 )
 
 // What the world of property_test.go does about times, types and what is to be consumed.
@@ -77,7 +78,17 @@ func (w *world) seekToTime(tp kafka.TopicPartition, p *modelled) {
 		}
 	}
 	w.note("SeekToTime %v: from %d of %d", tp, p.next, len(p.log))
-	require.NoError(w.t, w.consumer.SeekToTime(context.Background(), time.UnixMilli(at), tp))
+	w.asked(func() error { return w.consumer.SeekToTime(context.Background(), time.UnixMilli(at), tp) })
+}
+
+// asked makes a call that asks brokers. Where trouble lets one say that it does not know the topic, the call says so, by its contract.
+func (w *world) asked(call func() error) {
+	err := call()
+	for tries := 0; tries < 3 && errors.Is(err, protocol.UnknownTopicOrPartition); tries++ {
+		w.note("not known: %v", err)
+		err = call()
+	}
+	require.NoError(w.t, err)
 }
 
 // wants tells whether a partition is among what is to be consumed.

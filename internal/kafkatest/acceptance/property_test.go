@@ -265,11 +265,11 @@ func (w *world) seek() {
 		w.seekToTime(tp, p)
 	case 0:
 		w.note("SeekToBeginning %v", tp)
-		require.NoError(w.t, w.consumer.SeekToBeginning(ctx, tp))
+		w.asked(func() error { return w.consumer.SeekToBeginning(ctx, tp) })
 		p.next = 0
 	case 1:
 		w.note("SeekToEnd %v", tp)
-		require.NoError(w.t, w.consumer.SeekToEnd(ctx, tp))
+		w.asked(func() error { return w.consumer.SeekToEnd(ctx, tp) })
 		p.next = int64(len(p.log))
 	default:
 		p.next = w.rand.Int64N(int64(len(p.log)) + 1)
