@@ -4,10 +4,12 @@ package acceptance
 
 import (
 	"context"
+	"log/slog"
 	"net"
 	"sync"
 	"sync/atomic"
 	"testing"
+	"time"
 
 	"github.com/stretchr/testify/require"
 
@@ -68,11 +70,17 @@ func (m *meter) during(f func()) map[int32]int64 {
 	return before
 }
 
-// KIP-392: with WithRackID, what is read comes from the replica in the same rack, and from the leader again when that is gone.
-func TestClosest_FetchesGoToTheReplicaInTheRack(t *testing.T) {
-	c := kafkatest.StartCluster(t, launch.Options{Nodes: 3, Racks: []string{"a", "b", "c"}, Properties: map[string]string{
+// rackAware starts a cluster whose leaders send consumers to the replica in their rack.
+func rackAware(t *testing.T) *kafkatest.Cluster {
+	t.Helper()
+	return kafkatest.StartCluster(t, launch.Options{Nodes: 3, Racks: []string{"a", "b", "c"}, Properties: map[string]string{
 		"replica.selector.class": "org.apache.kafka.common.replica.RackAwareReplicaSelector",
 	}})
+}
+
+// KIP-392: with WithRackID, what is read comes from the replica in the same rack, and from the leader again when that is gone.
+func TestClosest_FetchesGoToTheReplicaInTheRack(t *testing.T) {
+	c := rackAware(t)
 	topic := c.NewTopic(t, kafkatest.Topic{Replicas: 3})
 	tp := tpOf(topic, 0)
 	leader := c.Leader(t, topic, 0)
@@ -121,4 +129,50 @@ func TestClosest_FetchesGoToTheReplicaInTheRack(t *testing.T) {
 	c.MoveLeader(t, topic, 0, follower.ID)
 	sent = near.during(func() { more(); read(t, consumer, n) })
 	require.Greater(t, sent[follower.ID], int64(n*size*9/10), "which leads now")
+}
+
+// A replica that is in reach and no longer serves sends the partition back to its leader at once: nothing is lost, no position reset. One
+// that only this consumer cannot reach is named again by the leader, which goes by what it knows: tried at a distance, and used when it is
+// back.
+func TestClosest_ReplicaThatNoLongerServes(t *testing.T) {
+	c := rackAware(t)
+	topic := c.NewTopic(t, kafkatest.Topic{Replicas: 3})
+	leader := c.Leader(t, topic, 0)
+	follower := otherNode(t, c, leader)
+	third := int32(1 + 2 + 3 - leader - follower.ID)
+	const n, size = 50, 2000
+	total := int64(0)
+	var book logBook
+	m := newMeter(c)
+	sent := m.of(follower.Proxy.Addr())
+	consumer := start(t, c, kafka.WithBootstrapServers(c.ProxyBootstrap(t)...), kafka.WithDialer(m.dial), kafka.WithTopics(topic), kafka.WithRackID(string(rune('a'+follower.ID-1))),
+		kafka.WithLogger(book.logger(slog.LevelWarn)), kafka.WithRetryBackoff(10*time.Millisecond, 100*time.Millisecond), quick)
+	write := func() { kafkatest.Produce(t, c, topic, 0, kafkatest.Numbered(n, size)) }
+	flows := func() {
+		t.Helper()
+		write()
+		consecutive(t, total, read(t, consumer, n))
+		total += n
+	}
+	flows()
+	for range 2 {
+		eventually(t, func() bool { before := sent.Load(); flows(); return sent.Load()-before > n*size*9/10 }, "the follower is not asked")
+		c.Reassign(t, topic, 0, leader, third)
+		flows()
+		flows()
+		c.Reassign(t, topic, 0, leader, third, follower.ID)
+		flows()
+	}
+	c.MoveLeader(t, topic, 0, leader)
+	flows()
+
+	follower.Proxy.Refuse(true)
+	follower.Proxy.Drop()
+	write()
+	<-time.After(short)
+	follower.Proxy.Refuse(false)
+	consecutive(t, total, read(t, consumer, n))
+	total += n
+	flows()
+	require.Empty(t, book.matching("reset"))
 }

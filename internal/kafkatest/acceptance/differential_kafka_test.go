@@ -33,6 +33,7 @@ func TestDifferential_ReadsWhatTheJavaClientReads(t *testing.T) {
 	transactions := c.NewTopic(t, kafkatest.Topic{Partitions: 2})
 	cut := c.NewTopic(t, kafkatest.Topic{Partitions: 2})
 	old := c.NewTopic(t, kafkatest.Topic{Partitions: 8})
+	torn := c.NewTopic(t, kafkatest.Topic{Partitions: 2})
 
 	write := func() {
 		writeCodecs(t, c, codecs)
@@ -40,9 +41,12 @@ func TestDifferential_ReadsWhatTheJavaClientReads(t *testing.T) {
 		writeTransactions(t, c, transactions)
 		for p := range int32(2) {
 			kafkatest.Produce(t, c, cut, p, odd(30), kafkatest.Zstd, kafkatest.PerBatch(10))
+			kafkatest.Produce(t, c, torn, p, odd(30), kafkatest.Snappy, kafkatest.PerBatch(10))
 		}
 	}
 	write()
+	produceBatch(t, c, appended, 0, batchOf(t, 0, -1, "without a time, which the broker gives"))
+	produceBatch(t, c, codecs, 0, batchOf(t, 0, -1, "without a time"))
 	c.DeleteRecords(t, cut, 0, 14) // into the middle of a compressed batch
 	holes, _ := compacted(t, c)
 
@@ -51,7 +55,11 @@ func TestDifferential_ReadsWhatTheJavaClientReads(t *testing.T) {
 	for p, set := range oldSets(t) {
 		placeSegment(t, c, tpOf(old, int32(p)), set)
 	}
+	tearTails(t, c, torn)
 	node.Start(t)
+	for p := range int32(2) {
+		require.EqualValues(t, 30, c.EndOffset(t, torn, p), "what is torn has been cut off")
+	}
 	write() // in another leader epoch
 	for p := range int32(4) {
 		kafkatest.Produce(t, c, old, p, odd(10)) // magic 2 behind the older ones
@@ -61,24 +69,14 @@ func TestDifferential_ReadsWhatTheJavaClientReads(t *testing.T) {
 	open.Produce(t, transactions, 1, odd(3)...)
 	kafkatest.Produce(t, c, transactions, 1, odd(3)) // behind one that is open
 
-	topics := []string{codecs, appended, transactions, cut, old, holes.Topic}
+	topics := []string{codecs, appended, transactions, cut, old, torn, holes.Topic}
 	java := javaReads(t, c, topics)
-	all := strings.Join(java, "\n")
-	for _, part := range []string{
-		"read_committed " + old + "-0 ", "read_committed " + old + "-7 ", "NoTimestampType -1", " LogAppendTime ", " CreateTime ", "epoch -1 ",
-		"key null", `key ""`, "value null", `value ""`, ` header =""`, "header null=null", "read_committed " + cut + "-0 14 ", cut + "-1 30 ",
-	} {
-		require.Contains(t, all, part, "the logs hold all of it")
-	}
-	epochs := make(map[string]bool)
-	for _, found := range regexp.MustCompile(`epoch \d+ `).FindAllString(all, -1) {
-		epochs[found] = true
-	}
-	require.Greater(t, len(epochs), 1, "%v", epochs)
+	requireEverything(t, java, codecs, cut, old, torn)
 	var ours []string
 	for _, level := range []string{"read_uncommitted", "read_committed"} {
 		for _, topic := range topics {
-			ours = append(ours, weRead(t, c, level, topic)...)
+			ours = append(ours, weRead(t, c, level, topic, 1<<20)...)
+			ours = append(ours, weRead(t, c, level, topic, partial)...)
 		}
 	}
 	// Partitions take turns in different ways; each one's order counts.
@@ -93,6 +91,33 @@ func TestDifferential_ReadsWhatTheJavaClientReads(t *testing.T) {
 		require.Equal(t, java[i], ours[i], "line %d", i)
 	}
 	require.Len(t, ours, len(java))
+	t.Logf("%d lines of each are the same", len(java))
+}
+
+// partial is a limit of a partition's part of an answer at which most of them end within a batch.
+const partial = 1000
+
+// requireEverything sees that the logs hold what they are to hold.
+func requireEverything(t *testing.T, java []string, codecs, cut, old, torn string) {
+	t.Helper()
+	all := strings.Join(java, "\n")
+	for _, part := range []string{
+		"read_committed " + old + "-0 ", "read_committed " + old + "-7 ", "NoTimestampType -1", " LogAppendTime ", " CreateTime ", "epoch -1 ",
+		" CreateTime -1 ", torn + "-0 59 ", torn + "-1 ends at 60", "read_committed/1000 " + torn + "-1 59 ",
+		"key null", `key ""`, "value null", `value ""`, ` header =""`, "header null=null", "read_committed " + cut + "-0 14 ", cut + "-1 30 ",
+	} {
+		require.Contains(t, all, part, "the logs hold all of it")
+	}
+	epochs := make(map[string]map[string]bool) // by partition
+	for _, found := range regexp.MustCompile(`(?m)^read_committed (\S+) \d+ epoch (-?\d+) `).FindAllStringSubmatch(all, -1) {
+		if epochs[found[1]] == nil {
+			epochs[found[1]] = make(map[string]bool)
+		}
+		epochs[found[1]][found[2]] = true
+	}
+	for _, topic := range []string{codecs, torn, old} { // the oldest formats have none: -1
+		require.Len(t, epochs[topic+"-0"], 2, "one partition's records are of two epochs: %v", epochs)
+	}
 }
 
 // odd gives records of many forms.
@@ -131,24 +156,37 @@ func writeCodecs(t *testing.T, c *kafkatest.Cluster, topic string) {
 
 func writeTransactions(t *testing.T, c *kafkatest.Cluster, topic string) {
 	t.Helper()
-	one, two := kafkatest.BeginTxn(t, c, kafkatest.PerBatch(2), kafkatest.LZ4), kafkatest.BeginTxn(t, c)
+	var open []*kafkatest.Txn
+	for i, codec := range []kafkatest.ProduceOption{kafkatest.LZ4, kafkatest.None, kafkatest.Zstd, kafkatest.Gzip, kafkatest.Snappy} {
+		open = append(open, kafkatest.BeginTxn(t, c, codec, kafkatest.PerBatch(2+i)))
+	}
+	plain := kafkatest.NewProducer(t, c)
 	for round := range 6 {
 		for p := range int32(2) {
-			one.Produce(t, topic, p, odd(5)...)
-			two.Produce(t, topic, p, odd(3)...)
-			kafkatest.Produce(t, c, topic, p, odd(2))
+			for i, txn := range open {
+				txn.Produce(t, topic, p, odd(3+i%3)...)
+			}
+			plain.Produce(t, topic, p, odd(2)...)
 		}
-		if round%2 == 0 {
-			one.Abort(t)
-			one.Begin(t)
-		}
-		if round%3 == 1 {
-			two.Commit(t)
-			two.Begin(t)
+		for i, txn := range open { // each comes to all: an abort, a commit, and a round in which it goes on
+			switch (round + i) % 3 {
+			case 0:
+				txn.Abort(t)
+			case 1:
+				txn.Commit(t)
+			default:
+				continue
+			}
+			txn.Begin(t)
 		}
 	}
-	one.Commit(t)
-	two.Abort(t)
+	for i, txn := range open {
+		if i%2 == 0 {
+			txn.Commit(t)
+		} else {
+			txn.Abort(t)
+		}
+	}
 	for p := range int32(2) {
 		c.AwaitStable(t, topic, p)
 	}
@@ -168,6 +206,8 @@ func oldSets(t *testing.T) [][]byte {
 				m.Value = nil
 			case 3:
 				m.Value = bytes.Repeat([]byte("long "), 200)
+			case 4:
+				m.Timestamp = -1 // there is none
 			}
 			out = append(out, m)
 		}
@@ -202,20 +242,44 @@ func oldSets(t *testing.T) [][]byte {
 	return sets
 }
 
-// placeSegment makes a set the log of a partition of a broker that is down. The indexes are made anew from it.
+// tearTails leaves the logs of a broker that is down as a crash may: half of a batch behind the last whole one, and one whose bytes
+// have not all reached the disk.
+func tearTails(t *testing.T, c *kafkatest.Cluster, topic string) {
+	t.Helper()
+	h := protocol.NewBatchHeader(30)
+	next, err := protocol.AppendBatch(nil, h, nil, protocol.RecordData{Value: []byte("written, and lost before anybody saw it")})
+	require.NoError(t, err)
+	half, blank := next[:len(next)-10], append(next[:len(next)-10:len(next)-10], make([]byte, 10)...)
+	for p, tail := range [][]byte{half, blank} {
+		tp := tpOf(topic, int32(p))
+		log, err := os.ReadFile(firstSegment(t, c, tp))
+		require.NoError(t, err)
+		placeSegment(t, c, tp, append(log, tail...))
+	}
+}
+
+// placeSegment makes a set the log of a partition of a broker that is down. The indexes are made anew from it, and what cannot be read
+// at its end is cut off.
 func placeSegment(t *testing.T, c *kafkatest.Cluster, tp kafka.TopicPartition, set []byte) {
 	t.Helper()
-	folders, err := filepath.Glob(filepath.Join(c.Real().Dir, "*", "data", tp.String()))
-	require.NoError(t, err)
-	require.Len(t, folders, 1)
+	segment := firstSegment(t, c, tp)
 	for _, pattern := range []string{"*index", "*.snapshot"} {
-		files, err := filepath.Glob(filepath.Join(folders[0], pattern))
+		files, err := filepath.Glob(filepath.Join(filepath.Dir(segment), pattern))
 		require.NoError(t, err)
 		for _, f := range files {
 			require.NoError(t, os.Remove(f))
 		}
 	}
-	require.NoError(t, os.WriteFile(filepath.Join(folders[0], "00000000000000000000.log"), set, 0o600))
+	require.NoError(t, os.WriteFile(segment, set, 0o600))
+}
+
+// firstSegment is the file in which a partition's log begins, on the one node that has it.
+func firstSegment(t *testing.T, c *kafkatest.Cluster, tp kafka.TopicPartition) string {
+	t.Helper()
+	folders, err := filepath.Glob(filepath.Join(c.Real().Dir, "*", "data", tp.String()))
+	require.NoError(t, err)
+	require.Len(t, folders, 1)
+	return filepath.Join(folders[0], "00000000000000000000.log")
 }
 
 // javaReads runs the Java client, from source: that takes a JDK, not just a JRE.
@@ -234,10 +298,14 @@ func javaReads(t *testing.T, c *kafkatest.Cluster, topics []string) []string {
 	return strings.Split(strings.TrimSpace(out.String()), "\n")
 }
 
-// weRead gives what ReadAll.java prints, as this client reads it.
-func weRead(t *testing.T, c *kafkatest.Cluster, level, topic string) (lines []string) {
+// weRead gives what ReadAll.java prints, as this client reads it, with a limit to a partition's part of an answer.
+func weRead(t *testing.T, c *kafkatest.Cluster, level, topic string, limit int) (lines []string) {
 	t.Helper()
-	consumer := start(t, c, kafka.WithTopics(topic), kafka.WithIsolationLevel(isolations[level]), kafka.WithAutoOffsetReset(kafka.ResetNone))
+	consumer := start(t, c, kafka.WithTopics(topic), kafka.WithIsolationLevel(isolations[level]), kafka.WithAutoOffsetReset(kafka.ResetNone),
+		kafka.WithMaxPartitionFetchBytes(limit))
+	if limit == partial {
+		level += fmt.Sprint("/", limit)
+	}
 	ctx := within(t)
 	require.NoError(t, consumer.SeekToBeginning(ctx))
 	ends, err := consumer.EndOffsets(ctx)

@@ -356,3 +356,40 @@ func TestMessages_EndsAtTheFirstErrorAndErrTellsIt(t *testing.T) {
 	}
 	require.NoError(t, consumer.Err(), "the last loop ended by Stop")
 }
+
+// The same of a state that any broker can show: an offset that the log does not have, and no policy that says where else to go.
+func TestMessages_EndsAtTheFirstErrorOfAnyBroker(t *testing.T) {
+	kafkatest.Each(t, func(t *testing.T, c *kafkatest.Cluster) {
+		consumer, p0, p1 := twoPartitions(t, c, 3, kafka.WithAutoOffsetReset(kafka.ResetNone), quickRetry)
+		require.NoError(t, consumer.Seek(p0, 0))
+		require.NoError(t, consumer.Seek(p1, 100))
+		var got []*kafka.Message
+		var outside *kafka.OffsetOutOfRangeError
+		for loops := 0; loops == 0 || len(got) < 3; loops++ { // the error may be there before the other partition's messages
+			require.Less(t, loops, 10_000)
+			for m := range consumer.Messages() {
+				got = append(got, m)
+			}
+			require.ErrorAs(t, consumer.Err(), &outside)
+			require.Equal(t, p1, outside.TopicPartition)
+			require.EqualValues(t, 100, outside.Offset)
+			require.EqualValues(t, 3, outside.LogEnd)
+		}
+		require.Equal(t, numbered(0, 3), texts(got))
+		for _, m := range got {
+			require.Equal(t, p0, m.TopicPartition())
+		}
+		require.NoError(t, consumer.Seek(p1, 2))
+		for m := range consumer.Messages() {
+			require.Equal(t, p1, m.TopicPartition())
+			break
+		}
+		require.NoError(t, consumer.Err(), "it is that of the last loop")
+		require.NoError(t, consumer.Seek(p1, 100))
+		for range consumer.Messages() {
+			require.Fail(t, "there is none")
+		}
+		require.NoError(t, consumer.Stop(within(t)))
+		require.ErrorAs(t, consumer.Err(), &outside, "a later Stop does not clear it")
+	})
+}

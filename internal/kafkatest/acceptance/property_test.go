@@ -54,15 +54,21 @@ type world struct {
 	c        *kafkatest.Cluster
 	rand     *rand.Rand
 	consumer *kafka.Consumer
+	typed    *kafka.TypedConsumer[[]byte, string]
 	topics   []string
 	parts    map[kafka.TopicPartition]*modelled
-	step     int
-	did      []string // the last steps, for the report
+
+	committed  bool                   // it reads committed records only
+	subscribed []string               // the topics subscribed; none while partitions are assigned by hand
+	assigned   []kafka.TopicPartition // those
+	step       int
+	did        []string // the last steps, for the report
 }
 
 // A modelled partition is its log and where the consumer is in it.
 type modelled struct {
 	log    []string // "" for what is never handed out
+	times  []int64  // in ms, as those of the log; -1 for a marker, whose time the test does not know
 	next   int64    // nothing below it is to come without a seek
 	paused bool
 }
@@ -87,9 +93,17 @@ func newWorld(t *testing.T, c *kafkatest.Cluster, seed uint64) *world {
 		w.topics = append(w.topics, topic)
 		w.grown(topic, 1+2*i)
 	}
-	// Little memory and small fetches: batches are dropped and fetched again.
-	w.consumer = start(t, c, quick, kafka.WithTopics(w.topics...),
-		kafka.WithMaxBatchBytes(64<<10), kafka.WithMaxBufferedBytes(256<<10), kafka.WithMaxPartitionFetchBytes(16<<10))
+	w.subscribed = w.topics
+	opts := []kafka.ConsumerOption{quick, kafka.WithTopics(w.topics...), kafka.WithMaxPartitionFetchBytes(16 << 10)}
+	if w.committed = w.rand.IntN(3) == 0; w.committed {
+		// An answer must not be full: kfake leaves aborted transactions out of one that is.
+		opts = append(opts, kafka.WithIsolationLevel(kafka.ReadCommitted))
+	} else {
+		// Little memory and small fetches: batches are dropped and fetched again.
+		opts = append(opts, kafka.WithMaxBatchBytes(64<<10), kafka.WithMaxBufferedBytes(256<<10))
+	}
+	w.consumer = start(t, c, opts...)
+	w.typed = kafka.Typed(w.consumer, kafka.Bytes, fussy)
 	return w
 }
 
@@ -115,10 +129,14 @@ func (w *world) note(format string, args ...any) {
 // act does one thing.
 func (w *world) act() {
 	switch n := w.rand.IntN(100); {
-	case n < 40:
+	case n < 32:
 		w.getMany()
-	case n < 50:
+	case n < 40:
+		w.getTyped()
+	case n < 47:
 		w.getOne()
+	case n < 50:
+		w.subscribeOrAssign()
 	case n < 70:
 		w.produce()
 	case n < 78:
@@ -140,38 +158,43 @@ func (w *world) act() {
 	}
 }
 
-// produce writes to one partition, sometimes in a transaction. Readers are of uncommitted records: kfake leaves aborted transactions out
-// of an answer that is full.
+// produce writes to one partition, sometimes in a transaction.
 func (w *world) produce() {
-	tps := slices.SortedFunc(func(yield func(kafka.TopicPartition) bool) {
-		for tp := range w.parts {
-			if !yield(tp) {
-				return
-			}
-		}
-	}, func(a, b kafka.TopicPartition) int { return strings.Compare(a.String(), b.String()) })
+	tps := w.sorted()
 	tp := tps[w.rand.IntN(len(tps))]
 	m := w.parts[tp]
-	var values []string
-	for i := range 1 + w.rand.IntN(60) {
-		values = append(values, fmt.Sprintf("%v-%d %s", tp, len(m.log)+i, strings.Repeat("x", w.rand.IntN(800))))
-	}
+	records, values := w.records(tp, m)
 	how := w.rand.IntN(4)
 	w.note("produce %d to %v, way %d", len(values), tp, how)
 	if how > 1 {
-		kafkatest.Produce(w.t, w.c, tp.Topic, tp.Partition, kafkatest.Values(values...), kafkatest.PerBatch(1+w.rand.IntN(20)))
+		kafkatest.Produce(w.t, w.c, tp.Topic, tp.Partition, records, kafkatest.PerBatch(1+w.rand.IntN(20)))
 		m.log = append(m.log, values...)
 		return
 	}
 	txn := kafkatest.BeginTxn(w.t, w.c)
-	txn.Produce(w.t, tp.Topic, tp.Partition, kafkatest.Values(values...)...)
+	txn.Produce(w.t, tp.Topic, tp.Partition, records...)
 	if how == 1 {
 		txn.Commit(w.t)
 	} else {
 		txn.Abort(w.t)
+		if w.committed {
+			values = make([]string, len(values))
+		}
 	}
 	w.c.AwaitStable(w.t, tp.Topic, tp.Partition)
-	m.log = append(append(m.log, values...), "") // the marker
+	m.log, m.times = append(append(m.log, values...), ""), append(m.times, -1) // the marker
+}
+
+// records makes records for the end of a log, each with a time not before that of the last.
+func (w *world) records(tp kafka.TopicPartition, m *modelled) (records []*kafkatest.Record, values []string) {
+	at := max(time.Now().UnixMilli(), slices.Max(append(m.times, 0)))
+	for i := range 1 + w.rand.IntN(60) {
+		values = append(values, fmt.Sprintf("%v-%d %s", tp, len(m.log)+i, strings.Repeat("x", w.rand.IntN(800))))
+		at += w.rand.Int64N(3)
+		records = append(records, &kafkatest.Record{Value: []byte(values[i]), Timestamp: time.UnixMilli(at)})
+		m.times = append(m.times, at)
+	}
+	return records, values
 }
 
 func (w *world) getMany() {
@@ -197,12 +220,18 @@ func (w *world) getMany() {
 func (w *world) getOne() {
 	ctx, cancel := context.WithTimeout(context.Background(), 100*time.Millisecond)
 	defer cancel()
-	m, err := w.consumer.GetOne(ctx)
-	w.note("GetOne: %v", err)
+	var only []kafka.TopicPartition
+	if w.rand.IntN(3) == 0 {
+		tp, _ := w.pick()
+		only = append(only, tp)
+	}
+	m, err := w.consumer.GetOne(ctx, kafka.FromPartitions(only...))
+	w.note("GetOne from %v: %v", only, err)
 	if errors.Is(err, context.DeadlineExceeded) {
 		return
 	}
 	require.NoError(w.t, err)
+	require.True(w.t, only == nil || only[0] == m.TopicPartition(), "%v was not asked for", m.TopicPartition())
 	w.handed(m)
 }
 
@@ -211,6 +240,7 @@ func (w *world) handed(m *kafka.Message) {
 	tp := m.TopicPartition()
 	p := w.parts[tp]
 	require.NotNil(w.t, p, "%v does not exist", tp)
+	require.True(w.t, w.wants(tp), "%v is not assigned", tp)
 	require.False(w.t, p.paused, "%v is paused", tp)
 	require.Equal(w.t, p.live(p.next), m.Offset, "the next of %v", tp)
 	require.Equal(w.t, p.log[m.Offset], string(m.Value))
@@ -230,14 +260,16 @@ func (w *world) checkPositions() {
 func (w *world) seek() {
 	tp, p := w.pick()
 	ctx := context.Background()
-	switch w.rand.IntN(4) {
+	switch w.rand.IntN(5) {
+	case 4:
+		w.seekToTime(tp, p)
 	case 0:
 		w.note("SeekToBeginning %v", tp)
-		require.NoError(w.t, w.consumer.SeekToBeginning(ctx, tp))
+		w.asked(func() error { return w.consumer.SeekToBeginning(ctx, tp) })
 		p.next = 0
 	case 1:
 		w.note("SeekToEnd %v", tp)
-		require.NoError(w.t, w.consumer.SeekToEnd(ctx, tp))
+		w.asked(func() error { return w.consumer.SeekToEnd(ctx, tp) })
 		p.next = int64(len(p.log))
 	default:
 		p.next = w.rand.Int64N(int64(len(p.log)) + 1)
@@ -306,6 +338,7 @@ func (w *world) trouble() {
 
 // drain reads on to the ends of all partitions: nothing was lost.
 func (w *world) drain() {
+	w.wantAll()
 	for tp, p := range w.parts {
 		p.paused = false
 		eventuallyIn(w.t, func() bool { return slices.Contains(w.consumer.Assignment(), tp) }, "%v is not assigned", tp)

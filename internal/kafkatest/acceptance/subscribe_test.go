@@ -160,3 +160,62 @@ func TestSubscribe_NothingSubscribedWaitsForASubscription(t *testing.T) {
 		require.Equal(t, "a", string(got.Value))
 	})
 }
+
+// A call that names partitions of topics that are no longer subscribed waits for ever in the original. Here they are not assigned from the
+// moment Subscribe returns, whatever is buffered of them.
+func TestSubscribe_FilterOnPartitionsGivenUpIsIllegal(t *testing.T) {
+	kafkatest.Each(t, func(t *testing.T, c *kafkatest.Cluster) {
+		for name, opts := range map[string][]kafka.ConsumerOption{"without a group": nil, "in a group": groupOptions(kafkatest.TopicName(t))} {
+			t.Run(name, func(t *testing.T) {
+				old, other := c.NewTopic(t, kafkatest.Topic{}), c.NewTopic(t, kafkatest.Topic{})
+				produce(t, c, old, 0, numbered(0, 10)...)
+				produce(t, c, other, 0, "of the other")
+				consumer := start(t, c, append(opts, kafka.WithTopics(old))...)
+				read(t, consumer, 3)
+				buffered(t, consumer, tpOf(old, 0))
+				require.NoError(t, consumer.Subscribe([]string{other}))
+				for range 2 { // before its topics are assigned, and then
+					_, err := consumer.GetOne(within(t), kafka.FromPartitions(tpOf(old, 0)))
+					require.ErrorIs(t, err, kafka.ErrIllegalState)
+					_, err = consumer.GetMany(within(t), kafka.FromPartitions(tpOf(old, 0)), kafka.WaitFor(0))
+					require.ErrorIs(t, err, kafka.ErrIllegalState)
+					eventually(t, func() bool { return len(consumer.Assignment()) == 1 }, "the other topic is not assigned")
+				}
+				require.Equal(t, []string{"of the other"}, texts(read(t, consumer, 1)))
+				nothing(t, consumer)
+			})
+		}
+	})
+}
+
+// A call without a filter that waits goes on waiting through whatever becomes of the subscription, and serves the new one.
+func TestSubscribe_CallThatWaitsServesTheNextSubscription(t *testing.T) {
+	kafkatest.Each(t, func(t *testing.T, c *kafkatest.Cluster) {
+		quiet, first, second := c.NewTopic(t, kafkatest.Topic{}), c.NewTopic(t, kafkatest.Topic{}), c.NewTopic(t, kafkatest.Topic{})
+		produce(t, c, first, 0, "first")
+		produce(t, c, second, 0, "second")
+		consumer := start(t, c, kafka.WithTopics(quiet))
+		var got *kafka.Message
+		getting := func() <-chan result {
+			return inBackground(func() (err error) { got, err = consumer.GetOne(within(t)); return err })
+		}
+		one := getting()
+		blocked(t, one)
+		require.NoError(t, consumer.Unsubscribe(within(t)))
+		blocked(t, one)
+		require.NoError(t, consumer.Assign(tpOf(quiet, 0)))
+		blocked(t, one)
+		require.NoError(t, consumer.Assign(tpOf(first, 0)))
+		require.NoError(t, ended(t, one).err)
+		require.Equal(t, "first", string(got.Value))
+
+		one = getting()
+		blocked(t, one)
+		require.NoError(t, consumer.Unsubscribe(within(t)))
+		require.NoError(t, consumer.Subscribe([]string{quiet}))
+		blocked(t, one)
+		require.NoError(t, consumer.Subscribe([]string{quiet, second}))
+		require.NoError(t, ended(t, one).err)
+		require.Equal(t, "second", string(got.Value))
+	})
+}

@@ -8,6 +8,7 @@ import (
 
 	"github.com/stretchr/testify/require"
 	"github.com/twmb/franz-go/pkg/kgo"
+	"github.com/twmb/franz-go/pkg/kmsg"
 
 	"github.com/seed-7379b4e8/kafka"
 	"github.com/seed-7379b4e8/kafka/internal/kafkatest"
@@ -110,4 +111,42 @@ func TestTruncation_IsFoundByLeaderEpochs(t *testing.T) {
 		got := read(t, behind, 5+len(instead))
 		require.Equal(t, append(numbered(common-5, common), instead...), texts(got))
 	})
+}
+
+// A leader that moves in good order has the same log: its new epochs are looked into, and nothing happens.
+func TestTruncation_NothingIsCutWhereALeaderMovesInGoodOrder(t *testing.T) {
+	c := kafkatest.Shared3(t)
+	tp := tpOf(c.NewTopic(t, kafkatest.Topic{}), 0)
+	group := kafkatest.TopicName(t)
+	write := func(n int) {
+		kafkatest.Produce(t, c, tp.Topic, 0, kafkatest.Values(numbered(n, n+20)...), kafkatest.PerBatch(5))
+	}
+	write(0)
+	var book logBook
+	w := newWire(c)
+	opts := append(byHand(group), quick, w.option(), kafka.WithLogger(book.logger(slog.LevelInfo)))
+	reader, behind := startOn(t, c, opts, tp), startOn(t, c, opts, tp)
+	consecutive(t, 0, read(t, reader, 20))
+	consecutive(t, 0, read(t, behind, 7)) // with the rest in its buffer
+	require.NoError(t, reader.Commit(within(t)))
+	resets := len(book.matching("reset"))
+	asked := w.of(kmsg.OffsetForLeaderEpoch)
+	for round := range int64(4) {
+		if round%2 == 0 {
+			c.MoveLeader(t, tp.Topic, 0, otherNode(t, c, c.Leader(t, tp.Topic, 0)).ID)
+		} else {
+			c.Node(t, c.Leader(t, tp.Topic, 0)).Restart(t) // leaves its leadership to another first
+			c.AwaitInSync(t, tp.Topic, 0)
+		}
+		write(int(20 + 20*round))
+		consecutive(t, 20+20*round, read(t, reader, 20))
+		back := startOn(t, c, opts, tp) // on an offset of an epoch that is over
+		require.EqualValues(t, 20, position(t, back, tp))
+		consecutive(t, 20, read(t, back, 20))
+		require.NoError(t, back.Close())
+	}
+	consecutive(t, 7, read(t, behind, 93))
+	require.Greater(t, w.of(kmsg.OffsetForLeaderEpoch), asked, "new leaders are asked")
+	require.Empty(t, book.matching("cut"))
+	require.Len(t, book.matching("reset"), resets, "nor is any position reset")
 }

@@ -11,23 +11,29 @@ import org.apache.kafka.common.TopicPartition;
 import org.apache.kafka.common.header.Header;
 import org.apache.kafka.common.serialization.ByteArrayDeserializer;
 
-/** Prints every record of topics, as the Java client reads them in both isolation levels: what differential_kafka_test.go compares. */
+/** Prints every record of topics, as the Java client reads them in both isolation levels and with two limits: what differential_kafka_test.go compares. */
 public class ReadAll {
     public static void main(String[] args) {
         StringBuilder out = new StringBuilder();
         for (String level : new String[] {"read_uncommitted", "read_committed"}) {
-            Properties p = new Properties();
-            p.put("bootstrap.servers", args[0]);
-            p.put("isolation.level", level);
-            p.put("auto.offset.reset", "none");
-            p.put("enable.auto.commit", "false");
-            try (var consumer = new KafkaConsumer<>(p, new ByteArrayDeserializer(), new ByteArrayDeserializer())) {
-                for (int i = 1; i < args.length; i++) {
-                    read(consumer, level, args[i], out);
-                }
-            }
+            readAll(args, level, level, "1048576", out);
+            readAll(args, level, level + "/1000", "1000", out); // answers end within batches
         }
         System.out.print(out);
+    }
+
+    static void readAll(String[] args, String level, String name, String limit, StringBuilder out) {
+        Properties p = new Properties();
+        p.put("bootstrap.servers", args[0]);
+        p.put("isolation.level", level);
+        p.put("max.partition.fetch.bytes", limit);
+        p.put("auto.offset.reset", "none");
+        p.put("enable.auto.commit", "false");
+        try (var consumer = new KafkaConsumer<>(p, new ByteArrayDeserializer(), new ByteArrayDeserializer())) {
+            for (int i = 1; i < args.length; i++) {
+                read(consumer, name, args[i], out);
+            }
+        }
     }
 
     static void read(KafkaConsumer<byte[], byte[]> consumer, String level, String topic, StringBuilder out) {
