@@ -429,13 +429,16 @@ const (
 // aboutTopic is the key of a failure that concerns a whole topic.
 func aboutTopic(topic string) string { return "topic " + topic }
 
-// failAs makes Get calls tell an error that is not one partition's, such as a missing right to a topic; nil ends it.
+// failAs makes Get calls tell an error that is not one partition's, such as a missing right to a topic; nil ends it. An
+// error takes the place of the one that was told of the same before, and is told no sooner than that would have been.
 func (s *subscription) failAs(key string, err error) {
 	i := slices.IndexFunc(s.failures, func(f *failure) bool { return f.p == nil && f.key == key })
 	switch {
 	case i >= 0 && err == nil:
 		s.failures = slices.Delete(s.failures, i, i+1)
-	case i < 0 && err != nil:
+	case i >= 0:
+		s.failures[i] = &failure{key: key, err: err, toldAt: s.failures[i].toldAt}
+	case err != nil:
 		s.failures = append(s.failures, &failure{key: key, err: err})
 		s.wake(nil)
 		s.signal()

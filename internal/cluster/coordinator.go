@@ -20,13 +20,13 @@ func (c *Client) Coordinator(ctx context.Context, group string) (int32, error) {
 	req := &protocol.FindCoordinatorRequest{
 		CoordinatorKey: group, CoordinatorKeys: []string{group}, KeyType: protocol.CoordinatorGroup,
 	}
-	resp, version, _, err := c.DoAny(ctx, req, broker.CallOptions{})
+	resp, version, node, err := c.DoAny(ctx, req, broker.CallOptions{})
 	if err != nil {
-		return 0, &CoordinatorError{Group: group, Err: err}
+		return 0, &CoordinatorError{Group: group, Node: -1, Err: err}
 	}
 	b, message, err := coordinatorOf(resp.(*protocol.FindCoordinatorResponse), version, group)
 	if err != nil {
-		return 0, &CoordinatorError{Group: group, Message: message, Err: err}
+		return 0, &CoordinatorError{Group: group, Node: node, Message: message, Err: err}
 	}
 	c.mu.Lock()
 	defer c.mu.Unlock()
