@@ -40,11 +40,10 @@ type Consumer struct {
 	stopping  chan struct{} // closed when Stop begins
 	work      sync.WaitGroup
 
-	decodeWork   chan struct{}          // cap: one per worker
-	positionWork chan struct{}          // cap 1
-	topicWork    chan struct{}          // cap 1
-	commitTurn   chan struct{}          // cap 1: whose commit is on its way; the queue of all others waits for it, in order
-	watch        map[string]*topicWatch // guarded by sub.mu
+	decodeWork   chan struct{} // cap: one per worker
+	positionWork chan struct{} // cap 1
+	topicWork    chan struct{} // cap 1
+	commitTurn   chan struct{} // cap 1: whose commit is on its way; the queue of all others waits for it, in order
 
 	listenerCalls []*listenerCall // the queue; guarded by sub.mu
 	listenerNow   string          // the callback that runs; guarded by sub.mu
@@ -91,7 +90,6 @@ func NewConsumer(opts ...ConsumerOption) (*Consumer, error) {
 		positionWork: make(chan struct{}, 1),
 		topicWork:    make(chan struct{}, 1),
 		commitTurn:   make(chan struct{}, 1),
-		watch:        make(map[string]*topicWatch),
 		listenerWork: make(chan struct{}, 1),
 	}
 	c.connectRooms(workers)
@@ -226,7 +224,6 @@ func (c *Consumer) startFailed(ctx context.Context, err error) error {
 	}
 	c.listenerCalls = nil
 	clear(c.fetcher.nodes)
-	clear(c.watch)
 	return errors.Join(c.publicError("Start", err), closeErr)
 }
 
