@@ -10,14 +10,38 @@ import (
 	"github.com/seed-7379b4e8/kafka/protocol"
 )
 
-// topicWatch is what was seen of a subscribed topic, or one with partitions assigned by hand.
+// topicWatch is what was seen of a subscribed topic, or one with partitions assigned by hand, since it was.
 type topicWatch struct {
 	answered bool // metadata has spoken of it
 	listed   bool // metadata has named its partitions
 	absent   bool // it did not exist when metadata last spoke of it
 	warned   bool
-	initial  int // partitions it had when it was first seen; those beyond have appeared since
+	id       protocol.UUID // when its partitions were last named; zero where brokers give none
+	initial  int           // partitions it had when it was first seen; those beyond have appeared since
 }
+
+// take notes that metadata names the topic's partitions, and says whether the topic was made again since it last did. One
+// that was missing for a moment is the same one when it comes back under its id (KIP-516); without ids it is taken for
+// another.
+func (w *topicWatch) take(t *cluster.Topic) (remade bool) {
+	if w.listed {
+		remade = w.absent
+		if none := (protocol.UUID{}); w.id != none && t.ID != none {
+			remade = w.id != t.ID
+		}
+	}
+	switch {
+	case remade:
+		w.initial = 0
+	case !w.listed && !w.absent:
+		w.initial = len(t.Partitions)
+	}
+	w.answered, w.listed, w.absent, w.warned, w.id = true, true, false, false, t.ID
+	return remade
+}
+
+// appeared says whether the partition has come into being since the topic was first seen.
+func (w *topicWatch) appeared(partition int32) bool { return int(partition) >= w.initial }
 
 // metadataLoop keeps the assignment of subscribed topics, and every partition's leader, as the cluster has them. It ends
 // when the consumer stops.
@@ -66,10 +90,10 @@ func (c *Consumer) applyMetadata(meta *cluster.Metadata) {
 		complete = meta.All
 	}
 	for _, topic := range s.topics {
-		w := c.watch[topic]
+		w := s.seen[topic]
 		if w == nil {
 			w = &topicWatch{}
-			c.watch[topic] = w
+			s.seen[topic] = w
 		}
 		if t := meta.Topics[topic]; t != nil {
 			events = append(events, c.applyTopic(t, w)...)
@@ -77,11 +101,7 @@ func (c *Consumer) applyMetadata(meta *cluster.Metadata) {
 		complete = complete && w.answered
 	}
 	complete = complete && c.group == nil
-	for topic := range c.watch {
-		if !slices.Contains(s.topics, topic) {
-			delete(c.watch, topic)
-		}
-	}
+	s.forgetTopics()
 	for _, p := range s.partitions {
 		if e, ok := c.applyLeader(p, meta); ok {
 			events = append(events, e)
@@ -114,32 +134,88 @@ func (c *Consumer) applyTopic(t *cluster.Topic, w *topicWatch) (events []logEven
 		return c.topicMissing(t, w)
 	}
 	s.failAs(aboutTopic(t.Name), nil)
-	appeared := w.absent || w.listed
-	if !appeared {
-		w.initial = len(t.Partitions)
+	remade := w.take(t)
+	switch {
+	case s.kind == assignedByHand:
+		return c.applyAssigned(t, w)
+	case c.group != nil:
+		return nil // the group assigns
 	}
-	w.answered, w.listed, w.absent, w.warned = true, true, false, false
-	if !s.kind.following() || c.group != nil {
-		return events // assigned by hand, or by the group
+	if remade {
+		gone := s.assignedWhere(func(p *partition) bool {
+			return p.tp.Topic == t.Name && int(p.tp.Partition) >= len(t.Partitions) && !p.dropped
+		})
+		if c.lose(gone) {
+			events = append(events, logEvent{slog.LevelWarn, "kafka: the topic was made again with fewer partitions", []any{"topic", t.Name, "partitions", len(t.Partitions), "gone", len(gone)}})
+		}
 	}
+	return append(events, c.addPartitions(t, w)...)
+}
+
+// addPartitions puts those partitions of a subscribed topic into the assignment that are not there yet.
+func (c *Consumer) addPartitions(t *cluster.Topic, w *topicWatch) (events []logEvent) {
+	s := c.sub
 	var add []TopicPartition
+	appeared := false
 	for i := range t.Partitions {
-		if tp := (TopicPartition{Topic: t.Name, Partition: int32(i)}); s.partitions[tp] == nil {
-			add = append(add, tp)
+		tp := TopicPartition{Topic: t.Name, Partition: int32(i)}
+		if s.partitions[tp] != nil {
+			continue
 		}
-	}
-	if len(add) > 0 {
 		start := c.resetStart()
-		if appeared {
-			start = c.newStart("the partition is new")
+		if w.appeared(tp.Partition) {
+			start, appeared = c.newStart(partitionIsNew), true
 		}
-		s.add(add, start)
-		c.callListener(s.listener, onAssigned, add)
-		s.wake(nil)
-		s.signal()
-		events = append(events, logEvent{slog.LevelInfo, "kafka: partitions assigned", []any{"topic", t.Name, "partitions", len(add), "new", appeared}})
+		s.add([]TopicPartition{tp}, start)
+		add = append(add, tp)
 	}
-	return events
+	if len(add) == 0 {
+		return nil
+	}
+	c.callListener(s.listener, onAssigned, add)
+	s.wake(nil)
+	s.signal()
+	return append(events, logEvent{slog.LevelInfo, "kafka: partitions assigned", []any{"topic", t.Name, "partitions", len(add), "new", appeared}})
+}
+
+// applyAssigned takes in which partitions of a topic there are, for those assigned by hand: one that has appeared starts at
+// its first record, and one that is not there is said once.
+func (c *Consumer) applyAssigned(t *cluster.Topic, w *topicWatch) (events []logEvent) {
+	var missing []int32
+	for _, p := range c.sub.partitions {
+		switch {
+		case p.tp.Topic != t.Name:
+		case int(p.tp.Partition) < len(t.Partitions):
+			p.missing = false
+			if p.start.unseen && w.appeared(p.tp.Partition) {
+				fresh := c.newStart(partitionIsNew)
+				p.start.reset, p.start.why = fresh.reset, fresh.why
+			}
+			p.start.unseen = false
+		case !p.missing:
+			p.missing = true
+			missing = append(missing, p.tp.Partition)
+		}
+	}
+	if len(missing) == 0 {
+		return nil
+	}
+	slices.Sort(missing)
+	return append(events, logEvent{slog.LevelWarn, "kafka: assigned partitions do not exist; waiting for them",
+		[]any{"topic", t.Name, "partitions", missing, "existing", len(t.Partitions)}})
+}
+
+// lose takes partitions out of the assignment that do not exist any more; false where there are none.
+func (c *Consumer) lose(gone []TopicPartition) bool {
+	if len(gone) == 0 {
+		return false
+	}
+	s := c.sub
+	s.remove(gone)
+	c.callListener(s.listener, onLost, gone)
+	s.wake(nil)
+	s.signal()
+	return true
 }
 
 // A topicAction says what is done about a topic's error code in Metadata. What is assigned of the topic stays, and metadata
@@ -184,6 +260,7 @@ func (c *Consumer) topicMissing(t *cluster.Topic, w *topicWatch) []logEvent {
 		return nil
 	}
 	w.answered, w.absent = true, true
+	c.sub.failAs(aboutTopic(t.Name), nil) // brokers refuse a topic before they say whether it is there
 	if w.warned {
 		return nil
 	}
@@ -205,8 +282,8 @@ func (c *Consumer) matchTopics(meta *cluster.Metadata) (events []logEvent) {
 			continue
 		}
 		topics = append(topics, name)
-		if c.watch[name] == nil {
-			c.watch[name] = &topicWatch{absent: s.assigned}
+		if s.seen[name] == nil {
+			s.seen[name] = &topicWatch{absent: s.assigned}
 		}
 	}
 	slices.Sort(topics)
@@ -214,15 +291,11 @@ func (c *Consumer) matchTopics(meta *cluster.Metadata) (events []logEvent) {
 	if c.group != nil {
 		return nil // the rebalance that follows takes partitions of topics that are gone
 	}
-	var gone []TopicPartition
-	for tp := range s.partitions {
-		if _, ok := slices.BinarySearch(topics, tp.Topic); !ok {
-			gone = append(gone, tp)
-		}
-	}
-	if len(gone) > 0 {
-		s.remove(gone)
-		c.callListener(s.listener, onLost, gone)
+	gone := s.assignedWhere(func(p *partition) bool {
+		_, ok := slices.BinarySearch(topics, p.tp.Topic)
+		return !ok && !p.dropped // of those the listener is told already
+	})
+	if c.lose(gone) {
 		events = append(events, logEvent{slog.LevelWarn, "kafka: topics that the pattern matched are gone", []any{"topics", topicsOf(gone)}})
 	}
 	return events
@@ -268,6 +341,17 @@ func (c *Consumer) applyLeader(p *partition, meta *cluster.Metadata) (event logE
 // resetStart is how a partition starts that is new to this consumer.
 func (c *Consumer) resetStart() startAt {
 	return startAt{committed: c.cfg.groupID != "", reset: c.cfg.reset, why: "no committed offset, reset to " + c.cfg.reset.String(), from: -1}
+}
+
+// partitionIsNew is why a partition starts at its first record that this consumer has seen appear.
+const partitionIsNew = "the partition is new"
+
+// assignedStart is how a partition starts that is assigned by hand. Metadata may not have named it yet: whether it is new
+// shows when it does.
+func (c *Consumer) assignedStart() startAt {
+	start := c.resetStart()
+	start.unseen = true
+	return start
 }
 
 // newStart is how a partition starts that this consumer has seen appear: what was written since is not to be skipped,

@@ -246,7 +246,7 @@ func (r *commitRun) transport(ctx context.Context, err error) error {
 		return timedOut("commit", ctx, errors.Join(r.last, err))
 	}
 	if code, ok := errors.AsType[protocol.ErrorCode](err); ok && code == protocol.GroupAuthorizationFailed {
-		return &AuthorizationError{Resource: "group", Name: r.c.cfg.groupID, Err: code}
+		return r.c.groupError("OffsetCommit", err)
 	}
 	if !cluster.IsRetriable(err) {
 		return r.c.publicError("commit", err)

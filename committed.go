@@ -14,11 +14,15 @@ import (
 // partition without an answer is never taken for that.
 type committedAnswer struct {
 	OffsetAndMetadata
+	node int32 // the coordinator that said so
 	code protocol.ErrorCode
 }
 
 // errGroup is a whole answer's error code.
-type errGroup struct{ code protocol.ErrorCode }
+type errGroup struct {
+	node int32 // the coordinator that said so
+	code protocol.ErrorCode
+}
 
 func (e *errGroup) Error() string { return e.code.Error() }
 func (e *errGroup) Unwrap() error { return e.code }
@@ -49,12 +53,12 @@ func (c *Consumer) askCommitted(ctx context.Context, tps []TopicPartition, attem
 		if code == protocol.NotCoordinator || code == protocol.CoordinatorNotAvailable {
 			c.cluster.ForgetCoordinator(group, node)
 		}
-		return nil, &errGroup{code}
+		return nil, &errGroup{node, code}
 	}
 	out := make(map[TopicPartition]committedAnswer, len(tps))
 	for _, t := range topics {
 		for _, p := range t.Partitions {
-			a := committedAnswer{code: p.ErrorCode}
+			a := committedAnswer{node: node, code: p.ErrorCode}
 			a.Offset, a.LeaderEpoch = p.CommittedOffset, p.CommittedLeaderEpoch
 			if p.Metadata != nil {
 				a.Metadata = *p.Metadata
@@ -185,10 +189,10 @@ func (c *Consumer) findCommitted(ctx context.Context, call string, tps []TopicPa
 			case a.code == protocol.None:
 				out[tp] = a.OffsetAndMetadata
 			case actionForCommitted(a.code) == committedRetry:
-				last = brokerError("OffsetFetch", "", tp, a.code)
+				last = brokerError("OffsetFetch", fmt.Sprint(a.node), tp, a.code)
 				pending = append(pending, tp)
 			default:
-				failed = append(failed, brokerError("OffsetFetch", "", tp, a.code))
+				failed = append(failed, brokerError("OffsetFetch", fmt.Sprint(a.node), tp, a.code))
 			}
 		}
 		tps = pending
@@ -204,16 +208,31 @@ func (c *Consumer) committedMayPass(err error) bool {
 	return cluster.IsRetriable(err)
 }
 
-// groupError makes the public error of one that concerns the group as a whole.
+// groupError makes the public error of one that concerns the group as a whole, with what is known of who refused what.
 func (c *Consumer) groupError(call string, err error) error {
-	if code, ok := errors.AsType[protocol.ErrorCode](err); ok {
-		if code == protocol.GroupAuthorizationFailed {
-			return &AuthorizationError{Resource: "group", Name: c.cfg.groupID, Err: code}
-		}
-		if r, ok := errors.AsType[*groupRefusal](err); ok {
-			call = r.api
-		}
-		return &BrokerError{API: call + " of group " + c.cfg.groupID, Code: code}
+	code, ok := errors.AsType[protocol.ErrorCode](err)
+	if !ok {
+		return c.publicError(call, err)
 	}
-	return c.publicError(call, err)
+	b := &BrokerError{API: call, Code: code}
+	if r, ok := errors.AsType[*groupRefusal](err); ok {
+		b.API = r.api
+	}
+	if r, ok := errors.AsType[*errGroup](err); ok {
+		b.API, b.Broker = "OffsetFetch", fmt.Sprint(r.node)
+	}
+	if r, ok := errors.AsType[*cluster.CoordinatorError](err); ok {
+		b.API, b.Message = "FindCoordinator", r.Message
+		if r.Node >= 0 {
+			b.Broker = fmt.Sprint(r.Node)
+		}
+	}
+	if r, ok := errors.AsType[*broker.RequestError](err); ok {
+		b.API, b.Broker = r.API.String(), r.Addr
+	}
+	if code == protocol.GroupAuthorizationFailed {
+		return &AuthorizationError{Resource: "group", Name: c.cfg.groupID, Err: b}
+	}
+	b.API += " of group " + c.cfg.groupID
+	return b
 }

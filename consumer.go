@@ -40,11 +40,10 @@ type Consumer struct {
 	stopping  chan struct{} // closed when Stop begins
 	work      sync.WaitGroup
 
-	decodeWork   chan struct{}          // cap: one per worker
-	positionWork chan struct{}          // cap 1
-	topicWork    chan struct{}          // cap 1
-	commits      commitQueue            // whose commit is on its way, and who waits for it
-	watch        map[string]*topicWatch // guarded by sub.mu
+	decodeWork   chan struct{} // cap: one per worker
+	positionWork chan struct{} // cap 1
+	topicWork    chan struct{} // cap 1
+	commits      commitQueue   // whose commit is on its way, and who waits for it
 
 	listenerCalls []*listenerCall // the queue; guarded by sub.mu
 	listenerNow   string          // the callback that runs; guarded by sub.mu
@@ -90,7 +89,6 @@ func NewConsumer(opts ...ConsumerOption) (*Consumer, error) {
 		decodeWork:   make(chan struct{}, workers),
 		positionWork: make(chan struct{}, 1),
 		topicWork:    make(chan struct{}, 1),
-		watch:        make(map[string]*topicWatch),
 		listenerWork: make(chan struct{}, 1),
 	}
 	c.connectRooms(workers)
@@ -228,7 +226,6 @@ func (c *Consumer) startFailed(ctx context.Context, err error) error {
 	}
 	c.listenerCalls = nil
 	clear(c.fetcher.nodes)
-	clear(c.watch)
 	return errors.Join(c.publicError("Start", err), closeErr)
 }
 

@@ -68,6 +68,13 @@ func (p *problems) inRange(option string, value, low, high int) {
 	}
 }
 
+// sendable wants a string that requests can carry: its length has 16 bits, and one without bytes means nothing.
+func (p *problems) sendable(option, value string) {
+	if value == "" || len(value) > math.MaxInt16 {
+		p.add(option, value, "must have 1 to 32767 bytes")
+	}
+}
+
 func (p *problems) durationInRange(option string, value, low, high time.Duration) {
 	if value < low || value > high {
 		p.add(option, value, fmt.Sprintf("must be from %v to %v", low, high))
@@ -96,8 +103,15 @@ func (c *config) validateNames(p *problems) {
 		}
 		c.bootstrap[i] = full
 	}
-	if c.clientID == "" || len(c.clientID) > math.MaxInt16 {
-		p.add("WithClientID", c.clientID, "must have 1 to 32767 bytes")
+	p.sendable("WithClientID", c.clientID)
+	if c.rackSet {
+		p.sendable("WithRackID", c.rackID)
+	}
+	if c.groupSet {
+		p.sendable("WithGroupID", c.groupID)
+	}
+	if c.dialSet && c.dial == nil {
+		p.add("WithDialer", nil, "must not be nil; without the option a net.Dialer is used")
 	}
 	if c.patternSet {
 		if _, err := compilePattern(c.pattern); err != nil {
@@ -107,11 +121,11 @@ func (c *config) validateNames(p *problems) {
 			p.add("WithPattern", c.pattern, "excludes WithTopics: subscribe to topics or to a pattern")
 		}
 	}
-	if c.listener != nil && !c.patternSet && !c.topicsSet {
+	switch {
+	case c.listenerSet && c.listener == nil:
+		p.add("WithRebalanceListener", nil, "must not be nil; leave the option out where nobody is to be told")
+	case c.listenerSet && !c.patternSet && !c.topicsSet:
 		p.add("WithRebalanceListener", c.listener, "is for WithTopics and WithPattern; give Subscribe its own with WithListener")
-	}
-	if c.groupSet && (c.groupID == "" || len(c.groupID) > math.MaxInt16) {
-		p.add("WithGroupID", c.groupID, "must have 1 to 32767 bytes")
 	}
 	if c.topicsSet {
 		if err := validateTopics(c.topics); err != nil {
@@ -198,6 +212,8 @@ func (c *config) validateAssignors(p *problems) {
 		switch {
 		case a == nil || a.Name() == "":
 			p.add("WithAssignors", a, "an assignor is nil or has no name")
+		case len(a.Name()) > math.MaxInt16:
+			p.sendable("WithAssignors", a.Name())
 		case seen[a.Name()]:
 			p.add("WithAssignors", a.Name(), "is named twice")
 		default:
@@ -220,10 +236,13 @@ func normalizeAddr(addr string) (string, error) {
 	if strings.Contains(addr, "://") {
 		return "", errors.New("the address has a scheme; give host:port")
 	}
+	if strings.ContainsAny(addr, ", \t\r\n") {
+		return "", errors.New("the address has a comma or a space in it; give each its own argument")
+	}
 	host, port, err := net.SplitHostPort(addr)
 	if err != nil {
 		bare := strings.TrimSuffix(strings.TrimPrefix(addr, "["), "]")
-		if strings.Contains(bare, ":") && net.ParseIP(bare) == nil {
+		if bare == "" || (strings.Contains(bare, ":") && net.ParseIP(bare) == nil) {
 			return "", errors.New("the address is not host:port")
 		}
 		return net.JoinHostPort(bare, defaultPort), nil

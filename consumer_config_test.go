@@ -1,10 +1,13 @@
 package kafka
 
 import (
+	"context"
 	"errors"
 	"math"
+	"net"
 	"strings"
 	"testing"
+	"testing/synctest"
 	"time"
 
 	"github.com/stretchr/testify/require"
@@ -79,6 +82,9 @@ func TestConfig_RangesOfDurations(t *testing.T) {
 		{"WithAutoCommitInterval", WithAutoCommitInterval, time.Millisecond, 24 * time.Hour},
 		{"WithMetadataMaxAge", WithMetadataMaxAge, 10 * time.Millisecond, 24 * time.Hour},
 		{"WithConnectionsMaxIdle", WithConnectionsMaxIdle, 10 * time.Millisecond, 365 * 24 * time.Hour},
+		{"WithHeartbeatInterval", WithHeartbeatInterval, time.Millisecond, 45*time.Second - 1},
+		{"WithMaxPollInterval", WithMaxPollInterval, time.Millisecond, 24 * 24 * time.Hour},
+		{"WithRebalanceTimeout", WithRebalanceTimeout, time.Millisecond, 24 * 24 * time.Hour},
 	} {
 		t.Run(b.option, func(t *testing.T) {
 			for _, d := range []time.Duration{b.low, b.high} {
@@ -92,6 +98,44 @@ func TestConfig_RangesOfDurations(t *testing.T) {
 		})
 	}
 }
+
+// A session has to be longer than the shortest heartbeat interval, which is its own lower bound.
+func TestConfig_RangeOfTheSessionTimeout(t *testing.T) {
+	for _, d := range []time.Duration{time.Millisecond + 1, time.Hour} {
+		names, text := configProblems(t, WithSessionTimeout(d), WithHeartbeatInterval(time.Millisecond))
+		require.Empty(t, names, text)
+	}
+	for _, d := range []time.Duration{time.Millisecond - 1, time.Hour + 1, 0, -1} {
+		names, _ := configProblems(t, WithSessionTimeout(d), WithHeartbeatInterval(time.Millisecond))
+		require.Contains(t, names, "WithSessionTimeout", "%v", d)
+	}
+}
+
+func TestConfig_RevokeGraceIsCutToHalfTheRebalanceTimeoutWhereNotSet(t *testing.T) {
+	for _, c := range []struct {
+		opts []ConsumerOption
+		want time.Duration
+	}{
+		{nil, 3 * time.Second},
+		{[]ConsumerOption{WithRebalanceTimeout(2 * time.Second)}, time.Second},
+		{[]ConsumerOption{WithMaxPollInterval(2 * time.Second)}, time.Second},
+		{[]ConsumerOption{WithRevokeGrace(0)}, 0},
+		{[]ConsumerOption{WithRevokeGrace(150 * time.Second)}, 150 * time.Second},
+	} {
+		consumer, err := NewConsumer(c.opts...)
+		require.NoError(t, err)
+		require.Equal(t, c.want, consumer.cfg.revokeGrace)
+		require.NoError(t, consumer.Close())
+	}
+}
+
+// A namedAssignor is one of the user's with a name to look at.
+type namedAssignor struct {
+	Assignor
+	name string
+}
+
+func (a namedAssignor) Name() string { return a.name }
 
 func TestConfig_Contradictions(t *testing.T) {
 	cases := []struct {
@@ -117,6 +161,27 @@ func TestConfig_Contradictions(t *testing.T) {
 		{"no client id", []ConsumerOption{WithClientID("")}, "WithClientID", "1 to 32767"},
 		{"a client id that no request holds", []ConsumerOption{WithClientID(strings.Repeat("x", 1<<15))}, "WithClientID", "1 to 32767"},
 		{"an empty group id", []ConsumerOption{WithGroupID("")}, "WithGroupID", "1 to 32767"},
+		{"a group id that no request holds", []ConsumerOption{WithGroupID(strings.Repeat("x", 1<<15))}, "WithGroupID", "1 to 32767"},
+		{"an empty instance id", []ConsumerOption{WithGroupID("g"), WithGroupInstanceID("")}, "WithGroupInstanceID", "1 to 249"},
+		{"an instance id that is too long", []ConsumerOption{WithGroupID("g"), WithGroupInstanceID(strings.Repeat("x", 250))}, "WithGroupInstanceID", "1 to 249"},
+		{"an empty rack id", []ConsumerOption{WithRackID("")}, "WithRackID", "1 to 32767"},
+		{"a rack id that no request holds", []ConsumerOption{WithRackID(strings.Repeat("x", 1<<15))}, "WithRackID", "1 to 32767"},
+		{"no dialer", []ConsumerOption{WithDialer(nil)}, "WithDialer", "nil"},
+		{"no listener", []ConsumerOption{WithTopics("t"), WithRebalanceListener(nil)}, "WithRebalanceListener", "nil"},
+		{"no assignor", []ConsumerOption{WithAssignors()}, "WithAssignors", "at least one"},
+		{"an assignor that is nil", []ConsumerOption{WithAssignors(RangeAssignor, nil)}, "WithAssignors", "nil"},
+		{"an assignor without a name", []ConsumerOption{WithAssignors(namedAssignor{})}, "WithAssignors", "no name"},
+		{"an assignor with a name that no request holds", []ConsumerOption{WithAssignors(namedAssignor{name: strings.Repeat("x", 1<<15)})}, "WithAssignors", "1 to 32767"},
+		{"an assignor twice", []ConsumerOption{WithAssignors(RangeAssignor, RangeAssignor)}, "WithAssignors", "twice"},
+		{"a group protocol that does not work yet", []ConsumerOption{WithGroupProtocol(ConsumerProtocol)}, "WithGroupProtocol", "ClassicProtocol"},
+		{"no group protocol", []ConsumerOption{WithGroupProtocol("")}, "WithGroupProtocol", "ClassicProtocol"},
+		{"a grace longer than the rebalance allows", []ConsumerOption{WithRebalanceTimeout(2 * time.Second), WithRevokeGrace(1001 * time.Millisecond)}, "WithRevokeGrace", "half"},
+		{"a negative grace", []ConsumerOption{WithRevokeGrace(-1)}, "WithRevokeGrace", "from 0"},
+		{"addresses in one string", []ConsumerOption{WithBootstrapServers("a,b")}, "WithBootstrapServers", "its own argument"},
+		{"an address with a space", []ConsumerOption{WithBootstrapServers("a:9092 ")}, "WithBootstrapServers", "space"},
+		{"brackets around nothing", []ConsumerOption{WithBootstrapServers("[]")}, "WithBootstrapServers", "host:port"},
+		{"an empty pattern", []ConsumerOption{WithPattern("")}, "WithPattern", "empty"},
+		{"an empty topic", []ConsumerOption{WithTopics("")}, "WithTopics", "topic name"},
 		{"no topic", []ConsumerOption{WithTopics()}, "WithTopics", "no topic"},
 		{"a topic name that Kafka has no use for", []ConsumerOption{WithTopics("ok", "not ok")}, "WithTopics", "not ok"},
 		{"a topic name of dots", []ConsumerOption{WithTopics("..")}, "WithTopics", "topic name"},
@@ -159,6 +224,44 @@ func TestConfig_DefaultsAreWhatTheDocumentationSays(t *testing.T) {
 	require.Equal(t, ResetLatest, cfg.reset)
 	require.Equal(t, ReadUncommitted, cfg.isolation)
 	require.True(t, cfg.checkCRCs)
+	require.Equal(t, []Assignor{RangeAssignor, CooperativeStickyAssignor, RoundRobinAssignor}, cfg.assignors)
+	require.Equal(t, ClassicProtocol, cfg.groupProtocol)
+	require.Equal(t, []time.Duration{5 * time.Second, 45 * time.Second, 3 * time.Second, 5 * time.Minute, 5 * time.Minute, 3 * time.Second},
+		[]time.Duration{cfg.autoCommitEvery, cfg.sessionTimeout, cfg.heartbeatInterval, cfg.maxPollInterval, cfg.rebalanceTimeout, cfg.revokeGrace})
+	require.True(t, cfg.autoCommit)
+	require.False(t, c.autoCommits(), "there is no group id")
+	require.True(t, cfg.excludeInternal)
+	require.Empty(t, cfg.topics)
+	require.Empty(t, cfg.pattern+cfg.groupID+cfg.instanceID+cfg.rackID)
+	require.NoError(t, c.Close())
+
+	grouped, err := NewConsumer(WithGroupID("g"))
+	require.NoError(t, err)
+	require.True(t, grouped.autoCommits())
+	require.NoError(t, grouped.Close())
+}
+
+// A connection that nobody takes is given up after WithConnectTimeout, and tried again.
+func TestConfig_ConnectTimeoutBoundsEachConnection(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		var took []time.Duration // one dial at a time: there is one address
+		hangs := func(ctx context.Context, _, _ string) (net.Conn, error) {
+			began := time.Now()
+			<-ctx.Done()
+			took = append(took, time.Since(began))
+			return nil, ctx.Err()
+		}
+		c, err := NewConsumer(WithLogger(nil), WithBootstrapServers("10.0.0.1"), WithDialer(hangs), WithConnectTimeout(700*time.Millisecond))
+		require.NoError(t, err)
+		ctx, cancel := context.WithTimeout(t.Context(), 10*time.Second)
+		defer cancel()
+		require.ErrorIs(t, c.Start(ctx), context.DeadlineExceeded)
+		require.Greater(t, len(took), 4)
+		for _, d := range took[:len(took)-1] { // the last one ended with the start
+			require.Equal(t, 700*time.Millisecond, d)
+		}
+		require.NoError(t, c.Close())
+	})
 }
 
 func TestConfig_AddressesGetTheirPort(t *testing.T) {

@@ -105,6 +105,7 @@ type config struct {
 	patternSet        bool
 	excludeInternal   bool
 	listener          RebalanceListener
+	listenerSet       bool
 	rebalanceTimeout  time.Duration
 	rebalanceSet      bool
 	instanceID        string
@@ -123,6 +124,7 @@ type config struct {
 	autoCommitEvery   time.Duration
 	reset             OffsetReset
 	rackID            string
+	rackSet           bool
 	isolation         IsolationLevel
 	fetchMinBytes     int
 	fetchMaxBytes     int
@@ -139,6 +141,7 @@ type config struct {
 	metadataMaxAge    time.Duration
 	connMaxIdle       time.Duration
 	dial              func(ctx context.Context, network, addr string) (net.Conn, error)
+	dialSet           bool
 	logger            *slog.Logger
 }
 
@@ -182,7 +185,8 @@ func WithBootstrapServers(addrs ...string) ConsumerOption {
 	return func(c *config) { c.bootstrap = append([]string(nil), addrs...) }
 }
 
-// WithClientID sets the name that brokers see in requests, quotas and logs. Default: "kafka-go-consumer".
+// WithClientID sets the name that brokers see in requests, quotas and logs. Default: "kafka-go-consumer". Range: 1 to 32767
+// bytes.
 func WithClientID(id string) ConsumerOption {
 	return func(c *config) { c.clientID = id }
 }
@@ -202,13 +206,14 @@ func WithExcludeInternalTopics(on bool) ConsumerOption {
 	return func(c *config) { c.excludeInternal = on }
 }
 
-// WithRebalanceListener has l told when partitions of WithTopics or WithPattern come and go.
+// WithRebalanceListener has l told when partitions of WithTopics or WithPattern come and go. Default: none. Range: not nil,
+// with WithTopics or WithPattern.
 func WithRebalanceListener(l RebalanceListener) ConsumerOption {
-	return func(c *config) { c.listener = l }
+	return func(c *config) { c.listener, c.listenerSet = l, true }
 }
 
 // WithGroupID names the group whose committed offsets are used: partitions assigned by hand start at them, and Commit and
-// autocommit write them. Default: none, without which nothing is committed. Range: not empty.
+// autocommit write them. Default: none, without which nothing is committed. Range: 1 to 32767 bytes.
 func WithGroupID(id string) ConsumerOption {
 	return func(c *config) { c.groupID, c.groupSet = id, true }
 }
@@ -294,9 +299,9 @@ func WithAutoOffsetReset(r OffsetReset) ConsumerOption {
 }
 
 // WithRackID says in which rack this consumer runs, so that brokers that are set up for it
-// (replica.selector.class, KIP-392) let it fetch from the closest replica. Default: none.
+// (replica.selector.class, KIP-392) let it fetch from the closest replica. Default: none. Range: 1 to 32767 bytes.
 func WithRackID(id string) ConsumerOption {
-	return func(c *config) { c.rackID = id }
+	return func(c *config) { c.rackID, c.rackSet = id, true }
 }
 
 // WithIsolationLevel says which messages of transactions are handed out. Default: [ReadUncommitted].
@@ -383,9 +388,9 @@ func WithConnectionsMaxIdle(d time.Duration) ConsumerOption {
 }
 
 // WithDialer replaces net.Dialer: for proxies, tunnels and tests. The address is "host:port", host as a broker
-// advertises it. Default: a net.Dialer with TCP keepalive.
+// advertises it. Default: a net.Dialer with TCP keepalive. Range: not nil.
 func WithDialer(dial func(ctx context.Context, network, addr string) (net.Conn, error)) ConsumerOption {
-	return func(c *config) { c.dial = dial }
+	return func(c *config) { c.dial, c.dialSet = dial, true }
 }
 
 // WithLogger sets where the consumer logs; nil discards. WARN means a person should look; in steady state nothing is

@@ -47,7 +47,7 @@ func searchTime(call string, t time.Time) (int64, error) {
 	if t.After(time.UnixMilli(ms)) {
 		ms++
 	}
-	if ms < 0 {
+	if ms < 0 || t.Before(time.UnixMilli(0)) {
 		return 0, illegalState(call, "%v: times begin at 1970", t)
 	}
 	return ms, nil

@@ -49,7 +49,9 @@ func compilePattern(pattern string) (*regexp.Regexp, error) {
 func (c *Consumer) subscribe(call string, topics []string, pattern *regexp.Regexp, opts []SubscribeOption) error {
 	var o subscribeOptions
 	for _, opt := range opts {
-		opt(&o)
+		if opt != nil {
+			opt(&o)
+		}
 	}
 	c.sub.mu.Lock()
 	defer c.sub.mu.Unlock()
@@ -122,7 +124,7 @@ func (c *Consumer) Assign(tps ...TopicPartition) error {
 			return illegalState("Assign", "%v: partitions are numbered from 0", tp)
 		}
 	}
-	leaving, err := c.sub.assign(tps, c.resetStart())
+	leaving, err := c.sub.assign(tps, c.assignedStart())
 	if err == nil && len(leaving) > 0 && c.autoCommits() {
 		c.spawnCommitLeaving(leaving)
 	}

@@ -125,7 +125,6 @@ func (g *group) tell(err error) {
 		g.c.log.Warn("kafka: the group does not take this member", "group", g.c.cfg.groupID, "err", err)
 	}
 	g.c.sub.mu.Lock()
-	g.c.sub.failAs(aboutGroup, nil)
 	g.c.sub.failAs(aboutGroup, err)
 	g.c.sub.mu.Unlock()
 }

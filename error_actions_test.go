@@ -390,6 +390,9 @@ func TestErrors_AToldOneWaitsForTheBackoffAndOthersAreToldMeanwhile(t *testing.T
 	s.failAs(aboutTopic("u"), two)
 	require.NoError(t, tell(9*time.Second, parts[2]), "of another topic")
 	require.Equal(t, error(two), tell(9*time.Second))
+	s.failAs(aboutTopic("u"), one)
+	require.NoError(t, tell(9*time.Second+time.Millisecond), "another error of the same waits as long")
+	require.Equal(t, error(one), tell(10*time.Second), "what is not so any more is not told")
 	s.failAs(aboutTopic("u"), nil)
 	require.NoError(t, tell(20*time.Second))
 }

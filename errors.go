@@ -115,13 +115,18 @@ func (e *ListenerError) Hint() string {
 func (e *ListenerError) Unwrap() error { return e.Err }
 
 // A NoOffsetForPartitionError says that nothing is committed for a partition, and no reset policy says where to start.
+// GroupID is empty where there is no group.
 type NoOffsetForPartitionError struct {
 	TopicPartition TopicPartition
 	GroupID        string
 }
 
 func (e *NoOffsetForPartitionError) Error() string {
-	return withHint(fmt.Sprintf("kafka: %v has no position: group %q has committed none", e.TopicPartition, e.GroupID), e.Hint())
+	why := "there is no group id, so nothing is committed"
+	if e.GroupID != "" {
+		why = fmt.Sprintf("group %q has committed none", e.GroupID)
+	}
+	return withHint(fmt.Sprintf("kafka: %v has no position: %s", e.TopicPartition, why), e.Hint())
 }
 
 // Hint says what to do next.
@@ -206,12 +211,16 @@ func (e *RecordTooLargeError) Unwrap() error { return nil }
 // when the right is granted.
 type AuthorizationError struct {
 	Resource string // "topic", "group" or "cluster"
-	Name     string
-	Err      error
+	Name     string // of the topic or the group
+	Err      error  // a *BrokerError: what was asked of whom
 }
 
 func (e *AuthorizationError) Error() string {
-	return withHint(fmt.Sprintf("kafka: not authorized for %s %q: %v", e.Resource, e.Name, e.Err), e.Hint())
+	what := e.Resource
+	if e.Name != "" {
+		what += fmt.Sprintf(" %q", e.Name)
+	}
+	return withHint(fmt.Sprintf("kafka: not authorized for %s: %s", what, innerText(e.Err)), e.Hint())
 }
 
 // Hint says what to do next.
@@ -219,8 +228,28 @@ func (e *AuthorizationError) Hint() string {
 	return "grant this principal READ and DESCRIBE on the " + e.Resource
 }
 
-// Unwrap gives the broker's error code.
+// Unwrap gives the broker's answer, and so its error code.
 func (e *AuthorizationError) Unwrap() error { return e.Err }
+
+// An AuthenticationError says that a broker does not take this client's credentials, or that it cannot be given them. In
+// Start it is final; while the consumer runs it is told until it heals.
+type AuthenticationError struct {
+	Mechanism string // of SASL: "SCRAM-SHA-256"
+	Broker    string // host:port
+	Err       error
+}
+
+func (e *AuthenticationError) Error() string {
+	return withHint(fmt.Sprintf("kafka: authentication with %s at broker %s failed: %s", e.Mechanism, e.Broker, innerText(e.Err)), e.Hint())
+}
+
+// Hint says what to do next.
+func (e *AuthenticationError) Hint() string {
+	return "check the credentials, and that the listener takes this mechanism"
+}
+
+// Unwrap gives what the broker, or the mechanism, said.
+func (e *AuthenticationError) Unwrap() error { return e.Err }
 
 // A BrokerError is an error code that a broker answered with, for which there is no type of its own.
 type BrokerError struct {
@@ -228,7 +257,7 @@ type BrokerError struct {
 	Broker         string         // host:port or node id; "" where several were asked
 	TopicPartition TopicPartition // partition -1: the whole topic
 	Code           protocol.ErrorCode
-	Message        string // the broker's own words, where it gave some
+	Message        string // the broker's own words, where its answer has room for some: of those in use, FindCoordinator's
 }
 
 func (e *BrokerError) Error() string {
@@ -274,15 +303,24 @@ func (e *BrokerError) Unwrap() error { return e.Code }
 
 // brokerError makes the public error of an error code that concerns a partition.
 func brokerError(api string, broker string, tp TopicPartition, code protocol.ErrorCode) error {
+	b := &BrokerError{API: api, Broker: broker, TopicPartition: tp, Code: code}
 	switch code {
 	case protocol.TopicAuthorizationFailed:
-		return &AuthorizationError{Resource: "topic", Name: tp.Topic, Err: code}
+		return &AuthorizationError{Resource: "topic", Name: tp.Topic, Err: b}
 	case protocol.GroupAuthorizationFailed:
-		return &AuthorizationError{Resource: "group", Err: code}
+		return &AuthorizationError{Resource: "group", Err: b}
 	case protocol.ClusterAuthorizationFailed:
-		return &AuthorizationError{Resource: "cluster", Err: code}
+		return &AuthorizationError{Resource: "cluster", Err: b}
 	}
-	return &BrokerError{API: api, Broker: broker, TopicPartition: tp, Code: code}
+	return b
+}
+
+// innerText is the text of an error within another of this package.
+func innerText(err error) string {
+	if err == nil {
+		return "no reason is known"
+	}
+	return strings.TrimPrefix(err.Error(), "kafka: ")
 }
 
 // timedOut makes the error of a remote call whose time ran out: it wraps why its ctx ended beside the last error that
@@ -310,7 +348,7 @@ type callError struct {
 }
 
 func (e *callError) Error() string {
-	return "kafka: " + e.call + ": " + strings.TrimPrefix(e.err.Error(), "kafka: ")
+	return "kafka: " + e.call + ": " + innerText(e.err)
 }
 
 func (e *callError) Unwrap() error { return e.err }

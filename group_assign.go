@@ -245,8 +245,8 @@ func (c *Consumer) groupStart(tp TopicPartition) startAt {
 		start.fallback, start.hasFallback = first, true
 		return start
 	}
-	if w := c.watch[tp.Topic]; w != nil && w.answered && int(tp.Partition) >= w.initial {
-		start = c.newStart("the partition is new")
+	if w := c.sub.seen[tp.Topic]; w != nil && w.answered && w.appeared(tp.Partition) {
+		start = c.newStart(partitionIsNew)
 	}
 	return start
 }

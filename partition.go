@@ -14,6 +14,7 @@ type partition struct {
 	epoch     uint64 // one more at every seek and when the partition goes: what was fetched before is void then
 	gone      bool   // no longer assigned
 	paused    bool
+	missing   bool  // assigned by hand, and not there when metadata last named its topic's partitions
 	dropped   bool  // the subscription is without its topic: it goes as soon as its listener was told
 	leaving   bool  // being given up: nothing more is handed out
 	revoking  bool  // OnPartitionsRevoked has been told, or is about to be: no other call says that it goes
@@ -52,6 +53,7 @@ type startAt struct {
 	why         string
 	from        int64     // the offset that was out of range; -1 where there was none
 	cut         int64     // where the log was cut; 0: it was not, or nothing is left that is known
+	unseen      bool      // assigned by hand, and metadata has not named it yet
 	asked       bool      // a lookup is under way
 	retryAt     time.Time // not before
 	attempts    int

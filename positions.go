@@ -2,6 +2,7 @@ package kafka
 
 import (
 	"context"
+	"fmt"
 	"log/slog"
 	"time"
 
@@ -166,7 +167,7 @@ func (c *Consumer) lookUpCommitted(ctx context.Context, parts []lookup) {
 			return true // an answer that is not there does not mean that nothing is committed
 		case a.code.Err() != nil:
 			if actionForCommitted(a.code) == committedFail {
-				c.sub.fail(p, brokerError("OffsetFetch", "", l.tp, a.code))
+				c.sub.fail(p, brokerError("OffsetFetch", fmt.Sprint(a.node), l.tp, a.code))
 			}
 			return true
 		case a.Offset < 0 && p.start.hasFallback:
@@ -221,7 +222,7 @@ func (c *Consumer) lookUpEnds(ctx context.Context, node int32, parts []lookup) {
 		case action == offsetsRefresh:
 			out.refresh = a.code.Name() + " for " + l.tp.String()
 		case action == offsetsFail, action == offsetsNothing: // the ends of a log always exist
-			c.sub.fail(p, brokerError("ListOffsets", "", l.tp, a.code))
+			c.sub.fail(p, brokerError("ListOffsets", fmt.Sprint(node), l.tp, a.code))
 		}
 		return true
 	})

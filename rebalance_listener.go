@@ -160,6 +160,7 @@ func (c *Consumer) runListener(call *listenerCall) {
 	}
 	if c.group == nil && call.callback == onRevoked {
 		c.sub.removeDropped(call.parts)
+		c.sub.assignment() // a topic that was subscribed again meanwhile starts over
 	}
 	close(call.done)
 	c.sub.wake(nil)

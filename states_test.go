@@ -4,6 +4,7 @@ import (
 	"context"
 	"errors"
 	"flag"
+	"iter"
 	"maps"
 	"os"
 	"reflect"
@@ -141,27 +142,19 @@ var (
 
 // calls are what the first columns of the tables stand for: for each label, the methods that have the row.
 var calls = map[string]map[string]stateCall{
-	"Start":               {"Start": func(ctx context.Context, c *Consumer) error { return c.Start(ctx) }},
-	"Stop":                {"Stop": func(ctx context.Context, c *Consumer) error { return c.Stop(ctx) }},
-	"Close":               {"Close": func(_ context.Context, c *Consumer) error { return c.Close() }},
-	"GetOne":              {"GetOne": func(ctx context.Context, c *Consumer) error { _, err := c.GetOne(ctx); return err }},
-	"GetMany":             {"GetMany": func(ctx context.Context, c *Consumer) error { _, err := c.GetMany(ctx); return err }},
-	"GetMany, WaitFor(0)": {"GetMany": func(ctx context.Context, c *Consumer) error { _, err := c.GetMany(ctx, WaitFor(0)); return err }},
-	"GetOne, FromPartitions": {"GetOne": func(ctx context.Context, c *Consumer) error {
-		_, err := c.GetOne(ctx, FromPartitions(orders))
-		return err
-	}},
-	"GetOne, WaitFor": {"GetOne": func(ctx context.Context, c *Consumer) error {
-		_, err := c.GetOne(ctx, WaitFor(time.Second))
-		return err
-	}},
-	"Messages, Err": {"Messages": callMessages, "Err": callMessages},
-	"All": {"All": func(ctx context.Context, c *Consumer) error {
-		for _, err := range c.All(ctx) {
-			return err
-		}
-		return nil
-	}},
+	"Start":                  {"Start": func(ctx context.Context, c *Consumer) error { return c.Start(ctx) }},
+	"Stop":                   {"Stop": func(ctx context.Context, c *Consumer) error { return c.Stop(ctx) }},
+	"Close":                  {"Close": func(_ context.Context, c *Consumer) error { return c.Close() }},
+	"GetOne":                 callGetOne(),
+	"GetMany":                callGetMany(),
+	"GetMany, WaitFor(0)":    callGetMany(WaitFor(0)),
+	"GetOne, FromPartitions": callGetOne(FromPartitions(orders)),
+	"GetOne, WaitFor":        callGetOne(WaitFor(time.Second)),
+	"Messages, Err":          {"Messages": callMessages, "Err": callMessages, "Typed.Messages": callTypedMessages, "Typed.Err": callTypedMessages},
+	"All": {
+		"All":       func(ctx context.Context, c *Consumer) error { return firstError(c.All(ctx)) },
+		"Typed.All": func(ctx context.Context, c *Consumer) error { return firstError(Typed(c, Bytes, Bytes).All(ctx)) },
+	},
 	"Position":         {"Position": func(ctx context.Context, c *Consumer) error { _, err := c.Position(ctx, orders); return err }},
 	"Seek":             {"Seek": func(_ context.Context, c *Consumer) error { return c.Seek(orders, 1) }},
 	"SeekToBeginning":  {"SeekToBeginning": func(ctx context.Context, c *Consumer) error { return c.SeekToBeginning(ctx, orders) }},
@@ -206,14 +199,49 @@ func callOffsetsForTimes(ctx context.Context, c *Consumer) error {
 	return err
 }
 
-// callMessages takes one message in a loop. A loop that waits is ended by the Stop that follows every call.
-func callMessages(ctx context.Context, c *Consumer) error {
+func callGetOne(opts ...GetOption) map[string]stateCall {
+	return map[string]stateCall{
+		"GetOne": func(ctx context.Context, c *Consumer) error { _, err := c.GetOne(ctx, opts...); return err },
+		"Typed.GetOne": func(ctx context.Context, c *Consumer) error {
+			_, err := Typed(c, Bytes, Bytes).GetOne(ctx, opts...)
+			return err
+		},
+	}
+}
+
+func callGetMany(opts ...GetOption) map[string]stateCall {
+	return map[string]stateCall{
+		"GetMany": func(ctx context.Context, c *Consumer) error { _, err := c.GetMany(ctx, opts...); return err },
+		"Typed.GetMany": func(ctx context.Context, c *Consumer) error {
+			_, err := Typed(c, Bytes, Bytes).GetMany(ctx, opts...)
+			return err
+		},
+	}
+}
+
+// firstError gives the error of a loop's first turn.
+func firstError[M any](loop iter.Seq2[M, error]) error {
+	for _, err := range loop {
+		return err
+	}
+	return nil
+}
+
+func callMessages(ctx context.Context, c *Consumer) error { return loopOnce(ctx, c.Messages(), c.Err) }
+
+func callTypedMessages(ctx context.Context, c *Consumer) error {
+	typed := Typed(c, Bytes, Bytes)
+	return loopOnce(ctx, typed.Messages(), typed.Err)
+}
+
+// loopOnce takes one message in a loop. A loop that waits is ended by the Stop that follows every call.
+func loopOnce[M any](ctx context.Context, loop iter.Seq[M], why func() error) error {
 	ended := make(chan error, 1)
 	go func() {
-		for range c.Messages() {
+		for range loop {
 			break
 		}
-		ended <- c.Err()
+		ended <- why()
 	}()
 	select {
 	case err := <-ended:
@@ -234,8 +262,9 @@ var states = map[string]map[string]stateEntry{
 	"listener": {"partitions come": func(t *testing.T, k *fakebroker.Cluster) (*Consumer, context.Context) {
 		return enterListener(t, k, false)
 	}},
-	"error":   {"no offset under ResetNone": enterError},
-	"stopped": {"after Start": enterStopped, "before Start": enterNeverStarted},
+	"error":    {"no offset under ResetNone": enterError},
+	"no group": {"reads": enterNoGroup},
+	"stopped":  {"after Start": enterStopped, "before Start": enterNeverStarted},
 	"in the listener": {"partitions come": func(t *testing.T, k *fakebroker.Cluster) (*Consumer, context.Context) {
 		return enterListener(t, k, true)
 	}},
@@ -286,6 +315,14 @@ func enterError(t *testing.T, k *fakebroker.Cluster) (*Consumer, context.Context
 	c := startGroup(t, groupConsumer(t, k, WithTopics("orders"), WithAutoOffsetReset(ResetNone)))
 	_, err := c.GetOne(t.Context())
 	require.Equal(t, lasting, classify(t, err))
+	return c, t.Context()
+}
+
+func enterNoGroup(t *testing.T, k *fakebroker.Cluster) (*Consumer, context.Context) {
+	k.AppendValues("orders", 0, "first", "second", "third")
+	c, err := NewConsumer(WithLogger(nil), WithBootstrapServers(k.Addrs()...), WithDialer(k.Dial), WithTopics("orders"), WithAutoOffsetReset(ResetEarliest))
+	require.NoError(t, err)
+	receive(t, startGroup(t, c), 1)
 	return c, t.Context()
 }
 
@@ -366,7 +403,7 @@ func groupOfOne(k *fakebroker.Cluster) {
 	})
 }
 
-// methodsWithoutRow gives the exported methods of Consumer that none of a state's labels has a call for.
+// methodsWithoutRow gives the exported methods of Consumer and TypedConsumer that none of a state's labels has a call for.
 func methodsWithoutRow(labels []string) []string {
 	covered := make(map[string]bool)
 	for _, label := range labels {
@@ -378,6 +415,11 @@ func methodsWithoutRow(labels []string) []string {
 	for m := range reflect.TypeFor[*Consumer]().Methods() {
 		if !covered[m.Name] {
 			missing = append(missing, m.Name)
+		}
+	}
+	for m := range reflect.TypeFor[*TypedConsumer[[]byte, []byte]]().Methods() {
+		if !covered["Typed."+m.Name] {
+			missing = append(missing, "Typed."+m.Name)
 		}
 	}
 	return missing

@@ -35,10 +35,11 @@ type subscription struct {
 	dropTo         RebalanceListener           // who is told of dropped partitions
 	lastOwned      []TopicPartition            // the last assignment the group gave, and its generation
 	lastGeneration int32
-	groupTopics    []string // for the group's leader: the topics of all members
-	parked         bool     // the membership ended for want of Get calls
-	awaitTurn      bool     // somebody waits for what is in hand to settle
-	listening      int      // listener calls queued or running: nothing is handed out meanwhile
+	seen           map[string]*topicWatch // what was seen of each of topics; forgotten with it
+	groupTopics    []string               // for the group's leader: the topics of all members
+	parked         bool                   // the membership ended for want of Get calls
+	awaitTurn      bool                   // somebody waits for what is in hand to settle
+	listening      int                    // listener calls queued or running: nothing is handed out meanwhile
 	partitions     map[TopicPartition]*partition
 	ring           queue[*partition] // those with messages, in turn
 	failures       []*failure
@@ -77,7 +78,7 @@ type waiter struct {
 }
 
 func newSubscription() *subscription {
-	return &subscription{turn: 1, had: make(map[TopicPartition]struct{}), firstStart: make(map[TopicPartition]int64), partitions: make(map[TopicPartition]*partition)}
+	return &subscription{turn: 1, had: make(map[TopicPartition]struct{}), firstStart: make(map[TopicPartition]int64), seen: make(map[string]*topicWatch), partitions: make(map[TopicPartition]*partition)}
 }
 
 // signal does what close(changed) is for.
@@ -186,6 +187,7 @@ func (s *subscription) subscribe(call string, topics []string, pattern *regexp.R
 		s.dirty(p)
 	}
 	s.dropTo = told
+	s.forgetTopics()
 	s.clearTopicFailures()
 	s.changedAssignment()
 	return gone, told, nil
@@ -226,6 +228,7 @@ func (s *subscription) assign(tps []TopicPartition, start startAt) (map[TopicPar
 	s.remove(slices.Collect(maps.Keys(leaving)))
 	s.add(tps, start)
 	s.topics = topicsOf(tps)
+	s.forgetTopics()
 	s.clearTopicFailures()
 	s.changedAssignment()
 	return offsets, nil
@@ -242,9 +245,30 @@ func (s *subscription) unsubscribe() {
 	}
 	s.remove(all)
 	s.failures, s.dropTo = nil, nil
+	s.forgetTopics()
 	clear(s.had)
 	clear(s.firstStart)
 	s.changedAssignment()
+}
+
+// forgetTopics drops what was seen of topics that do not matter any more: of one that comes back later, what was written
+// meanwhile is not new. It is done with the change itself, for metadata may not look before the next one.
+func (s *subscription) forgetTopics() {
+	for topic := range s.seen {
+		if !slices.Contains(s.topics, topic) {
+			delete(s.seen, topic)
+		}
+	}
+}
+
+// assignedWhere gives the partitions in the assignment for which where is true.
+func (s *subscription) assignedWhere(where func(*partition) bool) (tps []TopicPartition) {
+	for tp, p := range s.partitions {
+		if where(p) {
+			tps = append(tps, tp)
+		}
+	}
+	return tps
 }
 
 func (s *subscription) changedAssignment() {
@@ -438,13 +462,16 @@ const (
 // aboutTopic is the key of a failure that concerns a whole topic.
 func aboutTopic(topic string) string { return "topic " + topic }
 
-// failAs makes Get calls tell an error that is not one partition's, such as a missing right to a topic; nil ends it.
+// failAs makes Get calls tell an error that is not one partition's, such as a missing right to a topic; nil ends it. An
+// error takes the place of the one that was told of the same before, and is told no sooner than that would have been.
 func (s *subscription) failAs(key string, err error) {
 	i := slices.IndexFunc(s.failures, func(f *failure) bool { return f.p == nil && f.key == key })
 	switch {
 	case i >= 0 && err == nil:
 		s.failures = slices.Delete(s.failures, i, i+1)
-	case i < 0 && err != nil:
+	case i >= 0:
+		s.failures[i] = &failure{key: key, err: err, toldAt: s.failures[i].toldAt}
+	case err != nil:
 		s.failures = append(s.failures, &failure{key: key, err: err})
 		s.wake(nil)
 		s.signal()
@@ -506,6 +533,7 @@ func (s *subscription) forgetCluster() {
 	s.mu.Lock()
 	defer s.mu.Unlock()
 	s.failures, s.starved, s.held = nil, nil, nil
+	clear(s.seen)
 	s.listening = 0
 	s.undecoded = queue[*partition]{}
 	s.ring = queue[*partition]{}

@@ -27,12 +27,12 @@ func (c *Client) Coordinator(ctx context.Context, group string) (int32, error) {
 	}
 	resp, version, asked, err := c.doAnyBut(ctx, refuser, req, broker.CallOptions{})
 	if err != nil {
-		return 0, &CoordinatorError{Group: group, Err: err}
+		return 0, &CoordinatorError{Group: group, Node: -1, Err: err}
 	}
 	b, message, err := coordinatorOf(resp.(*protocol.FindCoordinatorResponse), version, group)
 	if err != nil {
 		c.coordinatorRefused(group, asked)
-		return 0, &CoordinatorError{Group: group, Message: message, Err: err}
+		return 0, &CoordinatorError{Group: group, Node: asked, Message: message, Err: err}
 	}
 	c.mu.Lock()
 	defer c.mu.Unlock()

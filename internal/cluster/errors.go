@@ -96,6 +96,7 @@ func (e *BrokerDownError) Unwrap() error { return e.Err }
 // CoordinatorError says why the coordinator of a group could not be found.
 type CoordinatorError struct {
 	Group   string
+	Node    int32  // the broker that said so; -1 where none did
 	Message string // the broker's own words; may be empty
 	Err     error
 }

@@ -137,6 +137,7 @@ func TestGroup_EagerGivesEverythingUp(t *testing.T) {
 		require.NoError(t, a.Pause(tps...))
 		b := start(t, c, append(groupOptions(group), kafka.WithTopics(topic), kafka.WithRebalanceListener(second), kafka.WithAutoCommit(false))...)
 		shared(t, tps, a, b)
+		eventually(t, func() bool { return len(first.so()) == 3 && len(second.so()) == 1 }, "a listener is called after the assignment shows")
 		require.Equal(t, []told{assigned(tps...), revoked(tps...), assigned(a.Assignment()...)}, first.so())
 		require.Equal(t, []told{assigned(b.Assignment()...)}, second.so())
 		require.Empty(t, a.Paused())

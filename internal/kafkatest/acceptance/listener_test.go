@@ -309,6 +309,49 @@ func TestListener_ErrorInRevokedIsToldOnce(t *testing.T) {
 	})
 }
 
+// A topic that is dropped and wanted again before its listener has returned goes, and comes back by the reset policy, though
+// metadata has nothing new to say.
+func TestListener_TopicSubscribedAgainWhileItIsRevoked(t *testing.T) {
+	for name, inside := range map[string]bool{"inside the listener": true, "from elsewhere": false} {
+		t.Run(name, func(t *testing.T) {
+			kafkatest.Each(t, func(t *testing.T, c *kafkatest.Cluster) {
+				back, stays := c.NewTopic(t, kafkatest.Topic{Partitions: 2}), c.NewTopic(t, kafkatest.Topic{})
+				produce(t, c, back, 0, numbered(0, 5)...)
+				both := []string{back, stays}
+				j := newJournal(t)
+				entered, leave, first := make(chan struct{}), make(chan struct{}), true
+				j.revoked = func(_ context.Context, consumer *kafka.Consumer, _ []kafka.TopicPartition) error {
+					if !first {
+						return nil
+					}
+					first = false
+					if inside {
+						return consumer.Subscribe(both, kafka.WithListener(j))
+					}
+					close(entered)
+					<-leave
+					return nil
+				}
+				consumer := start(t, c, kafka.WithTopics(both...), kafka.WithRebalanceListener(j), kafka.WithAutoOffsetReset(kafka.ResetLatest))
+				j.next()
+				j.told(fmt.Sprintf("assigned %s-0", stays))
+				require.NoError(t, consumer.Subscribe([]string{stays}, kafka.WithListener(j)))
+				if !inside {
+					<-entered
+					require.NoError(t, consumer.Subscribe(both, kafka.WithListener(j)))
+					require.NotContains(t, consumer.Assignment(), tpOf(back, 0), "it was dropped")
+					nothing(t, consumer) // metadata comes, and brings nothing on
+					close(leave)
+				}
+				j.told(fmt.Sprintf("revoked %s-0 %s-1", back, back), fmt.Sprintf("assigned %s-0 %s-1", back, back))
+				require.EqualValues(t, 5, position(t, consumer, tpOf(back, 0)))
+				produce(t, c, back, 0, "after")
+				require.Equal(t, []string{"after"}, texts(read(t, consumer, 1)))
+			})
+		})
+	}
+}
+
 // Partitions that are gone already go to OnPartitionsLost, or, where a listener has none, to OnPartitionsRevoked.
 func TestListener_TopicsThatAreGoneAreLost(t *testing.T) {
 	kafkatest.Each(t, func(t *testing.T, c *kafkatest.Cluster) {

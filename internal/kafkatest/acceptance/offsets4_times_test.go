@@ -95,8 +95,10 @@ func TestOffsetsForTimes_Senseless(t *testing.T) {
 			return err
 		}
 		require.ErrorIs(t, ask(tp, time.UnixMilli(-1)), kafka.ErrIllegalState)
+		require.ErrorIs(t, ask(tp, time.Unix(0, -1)), kafka.ErrIllegalState, "also within the last millisecond")
 		require.ErrorIs(t, ask(tp, time.Time{}), kafka.ErrIllegalState)
 		require.ErrorIs(t, consumer.SeekToTime(within(t), time.UnixMilli(-1)), kafka.ErrIllegalState)
+		require.ErrorIs(t, consumer.SeekToTime(within(t), time.Unix(0, -1)), kafka.ErrIllegalState)
 		require.ErrorIs(t, ask(tpOf(tp.Topic, -1), base), kafka.ErrIllegalState)
 		began := time.Now()
 		unknown := tpOf(tp.Topic, 7)

@@ -2,6 +2,8 @@ package acceptance
 
 import (
 	"context"
+	"regexp"
+	"slices"
 	"testing"
 
 	"github.com/stretchr/testify/require"
@@ -218,4 +220,43 @@ func TestSubscribe_CallThatWaitsServesTheNextSubscription(t *testing.T) {
 		require.NoError(t, ended(t, one).err)
 		require.Equal(t, "second", string(got.Value))
 	})
+}
+
+// What was written before the subscription is not new, however soon the topic comes back: metadata need not have looked between.
+func TestSubscribe_AgainAtOnceStartsByTheResetPolicy(t *testing.T) {
+	for name, again := range map[string]func(t *testing.T, consumer *kafka.Consumer, topic, other string){
+		"after Unsubscribe": func(t *testing.T, consumer *kafka.Consumer, topic, _ string) {
+			require.NoError(t, consumer.Unsubscribe(within(t)))
+			require.NoError(t, consumer.Subscribe([]string{topic}))
+		},
+		"after another topic": func(t *testing.T, consumer *kafka.Consumer, topic, other string) {
+			require.NoError(t, consumer.Subscribe([]string{other}))
+			require.NoError(t, consumer.Subscribe([]string{topic}))
+		},
+		"by a pattern after Assign": func(t *testing.T, consumer *kafka.Consumer, topic, _ string) {
+			require.NoError(t, consumer.Unsubscribe(within(t)))
+			require.NoError(t, consumer.Assign(tpOf(topic, 0)))
+			require.EqualValues(t, 10, position(t, consumer, tpOf(topic, 0)))
+			require.NoError(t, consumer.Unsubscribe(within(t)))
+			require.NoError(t, consumer.SubscribePattern(regexp.QuoteMeta(topic)))
+			eventually(t, func() bool { return len(consumer.Assignment()) == 1 }, "nothing is assigned")
+			require.EqualValues(t, 10, position(t, consumer, tpOf(topic, 0)))
+			require.NoError(t, consumer.Unsubscribe(within(t)))
+			require.NoError(t, consumer.Subscribe([]string{topic}))
+		},
+	} {
+		t.Run(name, func(t *testing.T) {
+			kafkatest.Each(t, func(t *testing.T, c *kafkatest.Cluster) {
+				topic, other := c.NewTopic(t, kafkatest.Topic{}), c.NewTopic(t, kafkatest.Topic{})
+				produce(t, c, topic, 0, numbered(0, 10)...)
+				consumer := start(t, c, kafka.WithTopics(topic), kafka.WithAutoOffsetReset(kafka.ResetLatest))
+				require.EqualValues(t, 10, position(t, consumer, tpOf(topic, 0)))
+				for range 10 {
+					again(t, consumer, topic, other)
+					eventually(t, func() bool { return slices.Contains(consumer.Assignment(), tpOf(topic, 0)) }, "it is not assigned again")
+					require.EqualValues(t, 10, position(t, consumer, tpOf(topic, 0)))
+				}
+			})
+		})
+	}
 }
