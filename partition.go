@@ -77,6 +77,7 @@ type fetchState struct {
 	validate     bool    // the leader has changed: the log may have been cut (KIP-320), which is asked first
 	lost         bool    // offset is not in the log, and no reset policy says where to go on
 	blocked      bool    // the position is known to be of no use; not fetched until it changes
+	compressed   bool    // all of the last record set was: no message points into such a one
 	stuck        int     // answers in a row that brought no progress
 	resets       int     // resets in a row without an answer
 }
