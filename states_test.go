@@ -162,6 +162,12 @@ var calls = map[string]map[string]stateCall{
 		}
 		return nil
 	}},
+	"Batches": {"Batches": func(ctx context.Context, c *Consumer) error {
+		for _, err := range c.Batches(ctx) {
+			return err
+		}
+		return nil
+	}},
 	"Position":         {"Position": func(ctx context.Context, c *Consumer) error { _, err := c.Position(ctx, orders); return err }},
 	"Seek":             {"Seek": func(_ context.Context, c *Consumer) error { return c.Seek(orders, 1) }},
 	"SeekToBeginning":  {"SeekToBeginning": func(ctx context.Context, c *Consumer) error { return c.SeekToBeginning(ctx, orders) }},
