@@ -20,6 +20,7 @@ type budget struct {
 	refused bool  // somebody was, since the last call of onFree
 	frees   int64 // counts what was given back
 	onFree  func()
+	spare   spare // kept for reuse, within limit - reserve beside used
 }
 
 // A charge is memory that decoding took from a budget.
@@ -49,6 +50,7 @@ func (b *budget) takeRawUpTo(low, high, spare int64) int64 {
 		b.refused = true
 		return 0
 	}
+	b.makeWay(n)
 	b.used += n
 	b.note()
 	return n
@@ -68,6 +70,7 @@ func (b *budget) takeDecoded(n int64, c *charge, holder *bool, mayHold bool) boo
 	defer b.mu.Unlock()
 	switch {
 	case b.used+n <= b.limit-b.reserve:
+		b.makeWay(n)
 		b.used += n
 		c.general += n
 	case (*holder || mayHold && !b.taken) && b.held+n <= b.reserve:

@@ -3,8 +3,9 @@ package kafka
 // A recordSet is the memory of one partition's part of a fetch response. It is given back when the last segment of it
 // is done.
 type recordSet struct {
-	bytes int64 // charged
-	users int   // segments
+	mem   *block // held until nobody uses the set
+	bytes int64  // charged
+	users int    // segments
 }
 
 func (rs *recordSet) leave(b *budget) {
@@ -12,7 +13,16 @@ func (rs *recordSet) leave(b *budget) {
 	if rs.users == 0 {
 		b.releaseRaw(rs.bytes)
 		rs.bytes = 0
+		rs.mem.letGo(b)
 	}
+}
+
+// memory is nil for a segment without a set.
+func (rs *recordSet) memory() *block {
+	if rs == nil {
+		return nil
+	}
+	return rs.mem
 }
 
 // A segment is a run of batches of one record set: the unit of decoding. Segments of a partition are in the log's
@@ -44,10 +54,22 @@ type segment struct {
 
 // A chunk is a slab of messages made from a segment.
 type chunk struct {
-	msgs   []Message
-	ptrs   []*Message // made when GetMany first takes from the chunk
-	taken  int
-	charge charge
+	msgs    []Message
+	headers []Header   // the slab of their headers, the last one where there are several
+	ptrs    []*Message // made when GetMany first takes from the chunk
+	taken   int
+	charge  charge
+	blocks  []*block // what the messages point into, held
+	kept    bool     // the application has messages of it for good
+	lent    bool     // a Batches loop has it, and lets go when its turn ends
+}
+
+// release gives back what the chunk is charged for, and its memory unless somebody reads it yet.
+func (c *chunk) release(bud *budget) {
+	bud.releaseDecoded(&c.charge)
+	if !c.lent {
+		c.letGo(bud)
+	}
 }
 
 // ahead counts what the segment has ready.
@@ -126,7 +148,7 @@ func (s *segment) skipBelow(position int64, bud *budget) {
 
 // dropChunk drops the first chunk.
 func (s *segment) dropChunk(bud *budget) {
-	bud.releaseDecoded(&s.chunks[0].charge)
+	s.chunks[0].release(bud)
 	copy(s.chunks, s.chunks[1:])
 	s.chunks[len(s.chunks)-1] = nil
 	s.chunks = s.chunks[:len(s.chunks)-1]
@@ -156,7 +178,7 @@ func (b *buffer) dropFrom(i int, bud *budget) {
 // free gives back all memory that the segment is charged for.
 func (s *segment) free(bud *budget) {
 	for _, c := range s.chunks {
-		bud.releaseDecoded(&c.charge)
+		c.release(bud)
 	}
 	s.chunks = nil
 	s.release(bud)
@@ -166,8 +188,9 @@ func (s *segment) free(bud *budget) {
 func (s *segment) release(bud *budget) {
 	bud.releaseDecoded(&s.inflated)
 	if c := s.decoder.chunk; c != nil {
-		bud.releaseDecoded(&c.charge)
+		c.release(bud)
 	}
+	s.decoder.block.letGo(bud)
 	if s.hasReserve {
 		s.hasReserve = false
 		bud.leaveReserve()

@@ -46,6 +46,7 @@ type decoder struct {
 	open   batchReader
 	from   int64  // offset of the next message: what is below was made already, or not asked for
 	arena  []byte // decompressed memory not used yet
+	block  *block // the arena is the rest of it
 	shared bool   // messages point into the arena's front
 	want   int    // bytes the next batch was found to need decompressed; 0: its headers tell
 	chunk  *chunk // begun and still empty, for lack of room
@@ -55,6 +56,7 @@ type decoder struct {
 type batchReader struct {
 	head   protocol.BatchHeader
 	body   []byte // records not read yet
+	block  *block // what body is part of
 	left   int    // how many
 	prev   int32  // offset delta of the last one
 	legacy *legacyReader
@@ -65,8 +67,10 @@ type decodeEnv struct {
 	tp         TopicPartition
 	checkCRC   bool
 	batchLimit int
-	slabLimit  int  // bytes of one slab; so much is left of the reserve, twice, beside a whole batch
-	mayReserve bool // nothing of the partition comes before the segment
+	slabLimit  int    // bytes of one slab; so much is left of the reserve, twice, beside a whole batch
+	mayReserve bool   // nothing of the partition comes before the segment
+	set        *block // the segment's record set
+	reuse      bool   // a Batches loop runs: memory is kept for the next fetch
 	budget     *budget
 	names      *nameCache
 }
@@ -99,6 +103,7 @@ func (d *decoder) next(s *segment, env *decodeEnv) (*chunk, error) {
 		if err := b.reserve(d.open.left); err != nil {
 			return b.done(err)
 		}
+		b.chunk.hold(d.open.block)
 		if err := d.open.read(b); err != nil {
 			return b.done(err)
 		}
@@ -145,6 +150,11 @@ func (b *chunkBuilder) reserve(left int) error {
 		return nil
 	}
 	n := min(chunkMessages, max(left, min(b.seg.records, chunkMessages)), max(1, b.env.slabLimit/messageSize))
+	if b.env.reuse {
+		if b.reserveSpare(roundSize(n)) {
+			return nil
+		}
+	}
 	c := &chunk{}
 	if !b.take(n*messageSize, &c.charge) {
 		return errNoRoom
@@ -152,6 +162,20 @@ func (b *chunkBuilder) reserve(left int) error {
 	c.msgs = make([]Message, 0, n)
 	b.chunk = c
 	return nil
+}
+
+// reserveSpare makes the slab of one kept for reuse, or of a size that can be kept.
+func (b *chunkBuilder) reserveSpare(n int) bool {
+	c := b.env.budget.spareChunk(n)
+	if c == nil {
+		c = &chunk{msgs: make([]Message, 0, n)}
+	}
+	general := false // more than is needed must not come out of the reserve
+	if !b.env.budget.takeDecoded(c.size(), &c.charge, &general, false) {
+		return false
+	}
+	b.chunk, b.headers = c, c.headers[:0]
+	return true
 }
 
 // take charges decoded memory.
@@ -173,6 +197,7 @@ func (b *chunkBuilder) takeHeaders(n int) ([]Header, error) {
 			}
 		}
 		b.headers = make([]Header, 0, size)
+		b.chunk.headers = b.headers
 	}
 	from := len(b.headers)
 	b.headers = b.headers[:from+n]
@@ -207,7 +232,7 @@ func (b *chunkBuilder) begin() error {
 	if int(h.NumRecords) > len(body)/minRecordBytes {
 		return fail(fmt.Errorf("%d records do not fit into %d bytes", h.NumRecords, len(body)))
 	}
-	d.open = batchReader{head: *h, body: body, left: int(h.NumRecords), prev: -1}
+	d.open = batchReader{head: *h, body: body, block: b.blockOf(h), left: int(h.NumRecords), prev: -1}
 	d.rest = d.rest[len(batch):]
 	return nil
 }
@@ -258,6 +283,9 @@ func (b *chunkBuilder) grow(size int) bool {
 		n = min(arenaBytes, size*(len(d.rest)/max(1, s.size/max(1, s.batches))+1))
 		n = max(n, size)
 	}
+	if b.env.reuse {
+		n = roundSize(n)
+	}
 	// More than this batch needs must not come out of the reserve, which is to last for the slabs, too.
 	general := false
 	if n == size || !b.env.budget.takeDecoded(int64(n-have), &s.inflated, &general, false) {
@@ -265,8 +293,18 @@ func (b *chunkBuilder) grow(size int) bool {
 			return false
 		}
 	}
-	d.arena = make([]byte, n)
+	d.block.letGo(b.env.budget)
+	d.block = newBlock(b.env.budget.bytesOf(n))
+	d.arena = d.block.buf
 	return true
+}
+
+// blockOf gives the block that a batch's records, as inflate gave them, are part of.
+func (b *chunkBuilder) blockOf(h *protocol.BatchHeader) *block {
+	if compress.Codec(h.Codec()) == compress.None {
+		return b.env.set
+	}
+	return b.d.block
 }
 
 // read makes messages of the open batch's records until the chunk is full or the batch is read.
@@ -300,7 +338,7 @@ func (r *batchReader) read(b *chunkBuilder) error {
 			} else {
 				m.Timestamp = millis(h.BaseTimestamp + rec.TimestampDelta)
 			}
-			m.Key, m.Value = rec.Key, rec.Value
+			m.Key, m.Value, m.Headers = rec.Key, rec.Value, nil
 			if rec.HeaderCount > 0 {
 				if err := b.addHeaders(m, &rec); err != nil {
 					*m = Message{}

@@ -132,7 +132,7 @@ func (c *Consumer) decodeEnv(seg *segment, names *nameCache) *decodeEnv {
 	return &decodeEnv{
 		tp: seg.p.tp, checkCRC: c.cfg.checkCRCs, budget: b, names: names,
 		batchLimit: c.cfg.maxBatchBytes, slabLimit: (int(b.reserve) - c.cfg.maxBatchBytes) / 2,
-		mayReserve: seg.first,
+		mayReserve: seg.first, set: seg.set.memory(), reuse: b.reusing(),
 	}
 }
 
@@ -143,7 +143,7 @@ func (s *subscription) decoded(seg *segment, ch *chunk, err error) bool {
 		if p != nil && len(ch.msgs) > 0 {
 			seg.chunks = append(seg.chunks, ch)
 		} else {
-			s.budget.releaseDecoded(&ch.charge)
+			ch.release(s.budget)
 		}
 	}
 	if p == nil { // dropped meanwhile

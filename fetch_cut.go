@@ -31,6 +31,7 @@ type cutter struct {
 	open      *segment // the last one, while batches may be added
 	next      int64    // where to fetch next
 	lastEpoch int32    // leader epoch of the last batch
+	plain     bool     // a batch is not compressed
 	err       error    // a *batchFailure
 }
 
@@ -177,9 +178,11 @@ func (c *cutter) add(scan *protocol.Batches, next int64, epoch int32) {
 	switch {
 	case scan.Magic() == 2:
 		s.records += int(scan.Header().NumRecords)
+		c.plain = c.plain || scan.Header().Codec() == 0
 	case scan.Message().Codec() != 0:
 		s.records += legacyGuess
 	default:
 		s.records++
+		c.plain = true
 	}
 }

@@ -21,9 +21,10 @@ type fetchVisitor struct {
 	hints   []leaderHint
 
 	current      *partition // whose record set is being read
-	currentEpoch uint64
+	currentMem   *block
 	currentBytes int
-	tooLarge     int // size of a record set that is over the limit and was drained
+	took         bool // there were records
+	tooLarge     int  // size of a record set that is over the limit and was drained
 }
 
 // A leaderHint is a new leader that a broker named beside its refusal (KIP-951).
@@ -74,7 +75,7 @@ func (v *fetchVisitor) Records(fp *protocol.FetchedPartition, size int) []byte {
 	s := v.f.sub
 	s.mu.Lock()
 	p := v.expected(fp)
-	v.current, v.currentBytes, v.tooLarge = nil, 0, 0
+	v.current, v.currentMem, v.currentBytes, v.tooLarge = nil, nil, 0, 0
 	if p == nil || fp.Partition.ErrorCode != protocol.None || p.paused {
 		s.mu.Unlock()
 		return nil
@@ -94,9 +95,11 @@ func (v *fetchVisitor) Records(fp *protocol.FetchedPartition, size int) []byte {
 		v.plan.left += extra
 	}
 	v.plan.left -= int64(size)
-	v.current, v.currentEpoch, v.currentBytes = p, p.epoch, size
+	v.took = true
+	mem, charged := s.budget.recordSetMemory(size, p.fetch.compressed)
+	v.current, v.currentMem, v.currentBytes = p, mem, int(charged)
 	s.mu.Unlock()
-	return make([]byte, size)
+	return mem.buf[:size]
 }
 
 // Partition implements protocol.FetchVisitor: it takes in what was read of one partition.
@@ -105,8 +108,8 @@ func (v *fetchVisitor) Partition(fp *protocol.FetchedPartition) error {
 	part := &fp.Partition
 	s.mu.Lock()
 	defer s.mu.Unlock()
-	set := &recordSet{bytes: int64(v.currentBytes), users: 1}
-	v.current, v.currentBytes = nil, 0
+	set := &recordSet{mem: v.currentMem, bytes: int64(v.currentBytes), users: 1}
+	v.current, v.currentMem, v.currentBytes = nil, nil, 0
 	defer func() { set.leave(s.budget) }()
 	p := v.expected(fp)
 	if p == nil {
@@ -141,6 +144,7 @@ func (v *fetchVisitor) taken(p *partition, part *protocol.FetchResponsePartition
 	cut := newCutter(p, part, set, v.f.cfg)
 	cut.run()
 	next := cut.next
+	p.fetch.compressed = !cut.plain
 	for _, seg := range cut.segments {
 		p.buf.push(seg)
 	}

@@ -179,6 +179,9 @@ func (f *fetcher) landed(pl *fetchPlan, v *fetchVisitor, err error, stopped bool
 		f.sub.budget.releaseRaw(int64(v.currentBytes))
 	}
 	f.sub.budget.releaseRaw(pl.left)
+	if !v.took {
+		f.sub.budget.dropSpare()
+	}
 	n := f.node(pl.node)
 	n.busy[pl.lane] = false
 	if pl.lane == sideLane {

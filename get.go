@@ -343,17 +343,27 @@ func (c *Consumer) All(ctx context.Context) iter.Seq2[*Message, error] {
 	return func(yield func(*Message, error) bool) {
 		for {
 			m, err := c.next(ctx, true)
-			switch {
-			case errors.Is(err, ErrConsumerStopped):
-				return
-			case err != nil && (ctx.Err() != nil || fatal(err) || c.insideListener(ctx)):
-				yield(nil, err)
+			if err != nil && c.endsLoop(ctx, err) {
+				tellLast(yield, err)
 				return
 			}
 			if !yield(m, err) {
 				return
 			}
 		}
+	}
+}
+
+// endsLoop says whether a loop over messages and errors can only end with the error.
+func (c *Consumer) endsLoop(ctx context.Context, err error) bool {
+	return errors.Is(err, ErrConsumerStopped) || ctx.Err() != nil || fatal(err) || c.insideListener(ctx)
+}
+
+// tellLast yields the error that ends a loop; Stop just ends it.
+func tellLast[T any](yield func(T, error) bool, err error) {
+	if !errors.Is(err, ErrConsumerStopped) {
+		var none T
+		yield(none, err)
 	}
 }
 

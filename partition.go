@@ -79,6 +79,7 @@ type fetchState struct {
 	lastEpoch    int32   // leader epoch of the record before offset; -1 unknown
 	validate     bool    // the leader has changed: the log may have been cut (KIP-320), which is asked first
 	lost         bool    // the position is not in the log, and no reset policy says where to go on
+	compressed   bool    // all of the last record set was: no message points into such a one
 	stuck        int     // answers in a row that brought no progress
 	resets       int     // resets in a row without an answer
 }

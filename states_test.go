@@ -155,6 +155,7 @@ var calls = map[string]map[string]stateCall{
 		"All":       func(ctx context.Context, c *Consumer) error { return firstError(c.All(ctx)) },
 		"Typed.All": func(ctx context.Context, c *Consumer) error { return firstError(Typed(c, Bytes, Bytes).All(ctx)) },
 	},
+	"Batches":          {"Batches": func(ctx context.Context, c *Consumer) error { return firstError(c.Batches(ctx)) }},
 	"Position":         {"Position": func(ctx context.Context, c *Consumer) error { _, err := c.Position(ctx, orders); return err }},
 	"Seek":             {"Seek": func(_ context.Context, c *Consumer) error { return c.Seek(orders, 1) }},
 	"SeekToBeginning":  {"SeekToBeginning": func(ctx context.Context, c *Consumer) error { return c.SeekToBeginning(ctx, orders) }},

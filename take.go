@@ -70,6 +70,7 @@ func (s *subscription) takeFrom(p *partition) *Message {
 	seg := p.buf.segments[0]
 	c := seg.chunks[0]
 	m := &c.msgs[c.taken]
+	c.kept = true
 	s.handing(p)
 	c.taken++
 	p.turn--
@@ -78,6 +79,28 @@ func (s *subscription) takeFrom(p *partition) *Message {
 		s.chunkTaken(p, seg)
 	}
 	return m
+}
+
+// takeBatch lends what is left of the first chunk of the partition whose turn it is, or nil where there is none. It is given
+// back with chunk.letGo.
+func (s *subscription) takeBatch(only []*partition) (TopicPartition, *chunk) {
+	if s.listening > 0 {
+		return TopicPartition{}, nil
+	}
+	s.release(only)
+	p := s.nextInTurn(only)
+	if p == nil {
+		return TopicPartition{}, nil
+	}
+	seg := p.buf.segments[0]
+	c := seg.chunks[0]
+	s.handing(p)
+	c.msgs, c.lent = c.msgs[c.taken:], true
+	last := &c.msgs[len(c.msgs)-1]
+	p.turn -= len(c.msgs)
+	p.position, p.lastEpoch = last.Offset+1, last.LeaderEpoch
+	s.chunkTaken(p, seg)
+	return p.tp, c
 }
 
 // chunkTaken drops a chunk that has been handed out, and whatever ends with it.
@@ -146,6 +169,7 @@ func (s *subscription) takeShare(p *partition, n int, out map[TopicPartition][]*
 		} else {
 			out[p.tp] = append(have, part...)
 		}
+		c.kept = true
 		s.handing(p)
 		c.taken += k
 		got += k

@@ -55,6 +55,7 @@ func (p *partition) peek(n int) peek {
 	next := p.position
 	for _, seg := range p.buf.segments {
 		for _, c := range seg.chunks {
+			c.kept = true // user code reads it without a lock
 			for i := c.taken; i < len(c.msgs) && len(out.msgs) < n; i++ {
 				if m := &c.msgs[i]; m.Offset >= next { // as when they are taken
 					out.msgs = append(out.msgs, m)
@@ -222,11 +223,8 @@ func (t *TypedConsumer[K, V]) all(ctx context.Context) iter.Seq2[*TypedMessage[K
 	return func(yield func(*TypedMessage[K, V], error) bool) {
 		for {
 			m, err := t.getOne(ctx, getOptions{}, true)
-			switch {
-			case errors.Is(err, ErrConsumerStopped):
-				return
-			case err != nil && (ctx.Err() != nil || fatal(err) || t.c.insideListener(ctx)):
-				yield(nil, err)
+			if err != nil && t.c.endsLoop(ctx, err) {
+				tellLast(yield, err)
 				return
 			}
 			if !yield(m, err) {

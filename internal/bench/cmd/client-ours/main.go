@@ -4,6 +4,7 @@
 //	getmany-all  GetMany without a limit
 //	messages     the iterator Messages
 //	getone       GetOne
+//	batches      the iterator Batches, whose memory is used again
 package main
 
 import (
@@ -36,6 +37,8 @@ func read(ctx context.Context, t runner.Task, c *runner.Count) (err error) {
 		mode = messages
 	case "getone":
 		mode = getOne
+	case "batches":
+		mode = batches
 	default:
 		return fmt.Errorf("unknown mode %q", t.Mode)
 	}
@@ -93,6 +96,24 @@ func getOne(ctx context.Context, consumer *kafka.Consumer, t runner.Task, c *run
 			return nil
 		}
 	}
+}
+
+func batches(ctx context.Context, consumer *kafka.Consumer, _ runner.Task, c *runner.Count) error {
+	for batch, err := range consumer.Batches(ctx) {
+		if err != nil {
+			return err
+		}
+		var offsets, bytes int64
+		for m := range batch.Messages() {
+			offsets += m.Offset
+			bytes += int64(payload(&m))
+		}
+		c.Add(int64(batch.Len()), offsets, bytes)
+		if c.Full() {
+			return nil
+		}
+	}
+	return context.Cause(ctx)
 }
 
 func payload(m *kafka.Message) int {

@@ -1,0 +1,204 @@
+package kafka
+
+import "sync/atomic"
+
+// This file keeps memory for the next fetch: record sets that were compressed, which no message points into, and, while a
+// Batches loop runs, everything. What other ways of taking messages hand out is the application's and the garbage
+// collector's.
+
+// A block is memory that messages point into: a record set as it was read, or what was decompressed of one. Everybody who
+// needs it holds it; who lets go last gives it back. What was handed out for good is never given back.
+type block struct {
+	buf   []byte
+	holds atomic.Int32
+	kept  atomic.Bool // messages that point into it are the application's
+}
+
+// newBlock makes a block that its maker holds.
+func newBlock(buf []byte) *block {
+	m := &block{buf: buf}
+	m.holds.Store(1)
+	return m
+}
+
+// letGo ends one hold of the block.
+func (m *block) letGo(b *budget) {
+	if m != nil && m.holds.Add(-1) == 0 && !m.kept.Load() {
+		b.keepBlock(m.buf)
+	}
+}
+
+// hold makes the chunk's messages keep the block they point into.
+func (c *chunk) hold(m *block) {
+	if m == nil || len(c.blocks) > 0 && c.blocks[len(c.blocks)-1] == m {
+		return
+	}
+	m.holds.Add(1)
+	c.blocks = append(c.blocks, m)
+}
+
+// letGo is for a chunk whose messages nobody reads any more, or, where some were handed out for good, the application
+// alone.
+func (c *chunk) letGo(b *budget) {
+	for i, m := range c.blocks {
+		if c.kept {
+			m.kept.Store(true)
+		}
+		m.letGo(b)
+		c.blocks[i] = nil
+	}
+	c.blocks = c.blocks[:0]
+	if !c.kept {
+		b.keepChunk(c)
+	}
+}
+
+// spareBytes is how much memory is kept for reuse at most; within WithMaxBufferedBytes in any case.
+const spareBytes = 16 << 20
+
+// spare is what a budget keeps for reuse; guarded by budget.mu.
+type spare struct {
+	loops  int // Batches loops that run
+	blocks [][]byte
+	chunks []*chunk
+	bytes  int64 // of all of it
+}
+
+// roundSize gives the size to allocate instead of n, an eighth more at most, so that what is kept fits again.
+func roundSize(n int) int {
+	step := 64
+	for step*16 <= n {
+		step *= 2
+	}
+	return (n + step - 1) / step * step
+}
+
+// reuse begins a Batches loop; the function it returns ends it.
+func (b *budget) reuse() (end func()) {
+	b.mu.Lock()
+	defer b.mu.Unlock()
+	b.spare.loops++
+	return func() {
+		b.mu.Lock()
+		defer b.mu.Unlock()
+		if b.spare.loops--; b.spare.loops == 0 {
+			b.spare = spare{}
+		}
+	}
+}
+
+// dropSpare is for when there was nothing to fetch: a consumer at rest keeps no memory for what may come.
+func (b *budget) dropSpare() {
+	b.mu.Lock()
+	defer b.mu.Unlock()
+	b.spare = spare{loops: b.spare.loops}
+}
+
+// reusing says whether a Batches loop runs.
+func (b *budget) reusing() bool {
+	b.mu.Lock()
+	defer b.mu.Unlock()
+	return b.spare.loops > 0
+}
+
+// makeWay drops what is kept for reuse if n bytes more would not fit beside it.
+func (b *budget) makeWay(n int64) {
+	if b.spare.bytes > 0 && b.used+n+b.spare.bytes > b.limit-b.reserve {
+		b.spare = spare{loops: b.spare.loops}
+	}
+}
+
+// mayKeep makes room among what is kept for n bytes more, dropping what was kept longest.
+func (b *budget) mayKeep(n int64) bool {
+	s := &b.spare
+	if b.used+s.bytes+n > b.limit-b.reserve {
+		return false
+	}
+	for s.bytes+n > spareBytes && len(s.blocks) > 0 {
+		s.bytes -= int64(cap(s.blocks[0]))
+		s.blocks = s.blocks[1:]
+	}
+	for s.bytes+n > spareBytes && len(s.chunks) > 0 {
+		s.bytes -= s.chunks[0].size()
+		s.chunks = s.chunks[1:]
+	}
+	if s.bytes+n > spareBytes {
+		return false
+	}
+	s.bytes += n
+	return true
+}
+
+// keepBlock takes in memory that nobody needs any more.
+func (b *budget) keepBlock(buf []byte) {
+	buf = buf[:cap(buf)]
+	poison(buf)
+	b.mu.Lock()
+	defer b.mu.Unlock()
+	if len(buf) == roundSize(len(buf)) && b.mayKeep(int64(len(buf))) {
+		b.spare.blocks = append(b.spare.blocks, buf)
+	}
+}
+
+// keepChunk takes in a slab that nobody needs any more.
+func (b *budget) keepChunk(c *chunk) {
+	poisonMessages(c.msgs)
+	b.mu.Lock()
+	defer b.mu.Unlock()
+	if n := cap(c.msgs); b.spare.loops > 0 && n == roundSize(n) && b.mayKeep(c.size()) {
+		*c = chunk{msgs: c.msgs[:0], headers: c.headers[:0], blocks: c.blocks}
+		b.spare.chunks = append(b.spare.chunks, c)
+	}
+}
+
+// size is what the chunk's slabs take.
+func (c *chunk) size() int64 { return int64(cap(c.msgs)*messageSize + cap(c.headers)*headerSize) }
+
+// bytesOf gives n bytes: kept ones, whose content is of no meaning, or new ones.
+func (b *budget) bytesOf(n int) []byte {
+	b.mu.Lock()
+	s := &b.spare
+	for i := len(s.blocks) - 1; i >= 0; i-- {
+		if buf := s.blocks[i]; len(buf) == n {
+			s.blocks = append(s.blocks[:i], s.blocks[i+1:]...)
+			s.bytes -= int64(n)
+			b.mu.Unlock()
+			return buf
+		}
+	}
+	b.mu.Unlock()
+	return make([]byte, n)
+}
+
+// spareChunk gives a kept chunk for n messages, or nil.
+func (b *budget) spareChunk(n int) *chunk {
+	b.mu.Lock()
+	defer b.mu.Unlock()
+	s := &b.spare
+	for i := len(s.chunks) - 1; i >= 0; i-- {
+		if c := s.chunks[i]; cap(c.msgs) == n {
+			s.chunks = append(s.chunks[:i], s.chunks[i+1:]...)
+			s.bytes -= c.size()
+			return c
+		}
+	}
+	return nil
+}
+
+// recordSetMemory gives the memory of a record set that size bytes are charged for already; charged is what is now. If the
+// memory is likely to come back, as that of compressed batches does, or while a Batches loop runs, it is rounded up, if
+// there is room for that.
+func (b *budget) recordSetMemory(size int, comesBack bool) (mem *block, charged int64) {
+	n := size
+	b.mu.Lock()
+	if comesBack || b.spare.loops > 0 {
+		if round := roundSize(size); b.used+int64(round-size) <= b.limit-b.reserve {
+			n = round
+			b.used += int64(round - size)
+			b.makeWay(0)
+			b.note()
+		}
+	}
+	b.mu.Unlock()
+	return newBlock(b.bytesOf(n)), int64(n)
+}
