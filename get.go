@@ -221,6 +221,10 @@ func (c *Consumer) tryGet(ctx context.Context, call string, o *getOptions, w *wa
 		return true, 0, nil
 	}
 	again, err = s.tell(only, time.Now(), c.cfg.backoffMax)
+	if err == nil && o.waitSet && o.wait == 0 {
+		s.polled = &waiter{only: only}
+		s.callWaits()
+	}
 	if err != nil || (o.waitSet && o.wait == 0) {
 		return true, 0, err
 	}
@@ -241,6 +245,7 @@ func newWaiter(o *getOptions) *waiter {
 func (c *Consumer) callBegins() (overlap bool) {
 	s := c.sub
 	s.beginTurn()
+	s.polled = nil
 	s.calls++
 	if s.parked {
 		s.parked = false

@@ -48,6 +48,27 @@ func TestRoom_MemberOfTheSessionThatIsWantedGetsRoom(t *testing.T) {
 	r.sub.budget.releaseRaw(filled)
 }
 
+// Once much is decoded ahead, only what is wanted is; what a call asked for that did not wait is wanted, too.
+func TestRoom_WhatIsPolledForIsDecodedHoweverMuchIsAhead(t *testing.T) {
+	r := newRooms(t)
+	parts := r.assign(2)
+	r.fetched(part{index: 0, set: batchOf(0, 3)}, part{index: 1, set: batchOf(0, 3)})
+	var c charge
+	holder := false
+	require.True(t, r.sub.budget.takeDecoded(decodeAhead, &c, &holder, false)) // of others
+	require.False(t, r.decodeStep(), "nobody wants anything")
+	poll := func() int {
+		got, err := r.GetMany(t.Context(), WaitFor(0), FromPartitions(parts[1].tp))
+		require.NoError(t, err)
+		return len(got[parts[1].tp])
+	}
+	require.Zero(t, poll())
+	require.True(t, r.decodeStep())
+	require.False(t, r.decodeStep(), "only what was asked for")
+	require.Equal(t, 3, poll())
+	r.sub.budget.releaseDecoded(&c)
+}
+
 func TestRoom_PartitionThatHasSomethingTakesNothingFromOthers(t *testing.T) {
 	r := newRooms(t, small(64<<10)...)
 	parts := r.assign(2)

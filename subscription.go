@@ -44,10 +44,11 @@ type subscription struct {
 	ring           queue[*partition] // those with messages, in turn
 	failures       []*failure
 	waiters        []*waiter
-	turn           uint64 // counts the Get calls that have begun
-	byIterator     bool   // the last message was handed out by an iterator
-	calls          int    // Get calls that wait
-	settles        bool   // autocommit is on: overlapping calls are worth a warning
+	polled         *waiter // the last Get call, if it found nothing and did not wait: what it wanted is wanted until the next
+	turn           uint64  // counts the Get calls that have begun
+	byIterator     bool    // the last message was handed out by an iterator
+	calls          int     // Get calls that wait
+	settles        bool    // autocommit is on: overlapping calls are worth a warning
 	warnedOverlap  bool
 	assigned       bool          // a first assignment has been made
 	changed        chan struct{} // closed at the next change that a waiting Position or Start may care for; nil: nobody waits
@@ -109,10 +110,13 @@ func (s *subscription) wake(p *partition) {
 	}
 }
 
-// wanted says whether a waiting Get call would take messages of p.
+// wanted says whether a waiting Get call would take messages of p, or the last one would have that did not wait.
 func (s *subscription) wanted(p *partition) bool {
 	if p.paused || p.gone {
 		return false
+	}
+	if s.polled != nil && (s.polled.only == nil || slices.Contains(s.polled.only, p)) {
+		return true
 	}
 	for _, w := range s.waiters {
 		if w.only == nil || slices.Contains(w.only, p) {
