@@ -31,7 +31,8 @@
 // what passes by itself (brokers away, leaders moving) is retried inside and never an error. Partitions that have messages
 // take turns; within one, the order is the log's.
 //
-// A [Message] points into the memory of the batch it came in; [Message.Clone] makes one to keep.
+// A [Message] points into the memory of the batch it came in; [Message.Clone] makes one to keep. [Consumer.Batches] is the fast
+// path: it lends messages, a [Batch] at a time, in memory that is used again when the turn of the loop ends.
 //
 // # Positions and commits
 //

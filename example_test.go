@@ -255,6 +255,27 @@ func ExampleConsumer_All() {
 	// figs
 }
 
+func ExampleConsumer_Batches() {
+	consumer, end := reading(cluster(), []kafka.TopicPartition{orders0})
+	defer end()
+
+	for batch, err := range consumer.Batches(context.Background()) {
+		if err != nil {
+			log.Fatal(err)
+		}
+		fmt.Println(batch.TopicPartition(), batch.Len())
+		for msg := range batch.Messages() {
+			fmt.Printf("%d: %s\n", msg.Offset, msg.Value) // to keep a value, copy it
+		}
+		break
+	}
+	// Output:
+	// orders-0 3
+	// 0: apples
+	// 1: bread
+	// 2: cheese
+}
+
 func ExampleMessage_Clone() {
 	consumer, end := reading(cluster(), []kafka.TopicPartition{orders0})
 	defer end()
