@@ -80,7 +80,7 @@ func TestBatches_GiveWhatIsThereInOrder(t *testing.T) {
 func TestBatches_AreValidForTheirTurn(t *testing.T) {
 	r := newRooms(t)
 	p := r.assign(1)[0]
-	r.fetched(part{set: joined(batchOf(0, 100, withCodec(compress.LZ4)), batchOf(100, 2000, withCodec(compress.LZ4)))})
+	r.fetched(part{set: joined(batchOf(0, 100, withCodec(compress.LZ4)), batchOf(100, 5000, withCodec(compress.LZ4)))})
 	var before []*Batch
 	ended := func() {
 		for _, b := range before {

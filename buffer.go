@@ -39,6 +39,7 @@ type segment struct {
 	batches int
 
 	chunks  []*chunk
+	early   [2]*chunk // the memory of chunks, as a rule
 	parsed  bool // all chunks have been made
 	busy    bool // a worker has it
 	starved bool // it waits for room
@@ -60,6 +61,7 @@ type chunk struct {
 	taken   int
 	charge  charge
 	blocks  []*block // what the messages point into, held
+	first   [1]*block
 	kept    bool     // the application has messages of it for good
 	lent    bool     // a Batches loop has it, and lets go when its turn ends
 }

@@ -14,8 +14,8 @@ const (
 	messageSize = int(unsafe.Sizeof(Message{}))
 	headerSize  = int(unsafe.Sizeof(Header{}))
 
-	// chunkMessages is how many messages a slab holds at most: enough that a slab's own cost does not show, and few
-	// enough that it stays in a core's cache until the application reads it. A multiple of the default of
+	// chunkMessages is how many messages a slab holds, or a quarter more: enough that a slab's own cost does not show,
+	// and few enough that it stays in a core's cache until the application reads it. A multiple of the default of
 	// WithMaxPollRecords, so that what one GetMany returns seldom has to be joined.
 	chunkMessages = 1000
 	// arenaBytes is the least that is allocated for decompressed bytes when several small batches follow each other.
@@ -144,12 +144,20 @@ func (b *chunkBuilder) full() bool {
 	return b.chunk != nil && len(b.chunk.msgs) == cap(b.chunk.msgs)
 }
 
+// slabMessages gives how many of n messages to put into the next slab: a short rest goes with what is before it.
+func slabMessages(n int) int {
+	if n <= chunkMessages*5/4 {
+		return n
+	}
+	return chunkMessages
+}
+
 // reserve makes the slab, for at most left messages and what the segment has yet.
 func (b *chunkBuilder) reserve(left int) error {
 	if b.chunk != nil {
 		return nil
 	}
-	n := min(chunkMessages, max(left, min(b.seg.records, chunkMessages)), max(1, b.env.slabLimit/messageSize))
+	n := min(slabMessages(max(left, b.seg.records)), max(1, b.env.slabLimit/messageSize))
 	if b.env.reuse {
 		if b.reserveSpare(roundSize(n)) {
 			return nil

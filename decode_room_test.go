@@ -149,7 +149,8 @@ func TestDecode_LaterSegmentDoesNotTakeTheReserveFromTheFirst(t *testing.T) {
 	first := r.sub.pick()
 	second := r.sub.pick()
 	require.Same(t, p.buf.segments[1], second)
-	env := r.decodeEnv(second, &nameCache{})
+	env := &decodeEnv{names: &nameCache{}}
+	r.prepare(env, second)
 	r.sub.mu.Unlock()
 
 	// The second is quicker: it must not take what only one may have.
@@ -157,7 +158,7 @@ func TestDecode_LaterSegmentDoesNotTakeTheReserveFromTheFirst(t *testing.T) {
 	require.ErrorIs(t, err, errNoRoom)
 	r.sub.mu.Lock()
 	require.False(t, r.sub.decoded(second, ch, err))
-	env = r.decodeEnv(first, &nameCache{})
+	r.prepare(env, first)
 	r.sub.mu.Unlock()
 	ch, err = first.decoder.next(first, env)
 	require.NoError(t, err)

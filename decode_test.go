@@ -175,7 +175,7 @@ func TestDecode_Allocations(t *testing.T) {
 			t.Run(c.name+" by "+by, func(t *testing.T) {
 				r := newRooms(t, WithMaxPartitionFetchBytes(32<<20), WithMaxPollRecords(500))
 				p := r.assign(1)[0]
-				names := &nameCache{}
+				env := &decodeEnv{names: &nameCache{}}
 				run := func() {
 					r.sub.mu.Lock()
 					r.sub.seek(p, 0, -1)
@@ -191,7 +191,7 @@ func TestDecode_Allocations(t *testing.T) {
 						r.sub.mu.Lock()
 						seg := r.sub.pick()
 						if seg != nil {
-							env := r.decodeEnv(seg, names)
+							r.prepare(env, seg)
 							r.sub.mu.Unlock()
 							for more := true; more; {
 								ch, err := seg.decoder.next(seg, env)

@@ -101,7 +101,7 @@ func (s *subscription) retryStarved() {
 // decodeLoop is one decoding worker. It ends when the consumer stops.
 func (c *Consumer) decodeLoop(ctx context.Context) {
 	s := c.sub
-	names := &nameCache{}
+	env := &decodeEnv{names: &nameCache{}}
 	for ctx.Err() == nil {
 		s.mu.Lock()
 		s.retryStarved()
@@ -115,7 +115,7 @@ func (c *Consumer) decodeLoop(ctx context.Context) {
 			}
 			continue
 		}
-		env := c.decodeEnv(seg, names)
+		c.prepare(env, seg)
 		s.mu.Unlock()
 		for more := true; more; {
 			ch, err := seg.decoder.next(seg, env)
@@ -126,11 +126,11 @@ func (c *Consumer) decodeLoop(ctx context.Context) {
 	}
 }
 
-// decodeEnv is what seg is decoded with. Called with the mutex held.
-func (c *Consumer) decodeEnv(seg *segment, names *nameCache) *decodeEnv {
+// prepare makes env what seg is decoded with. Called with the mutex held.
+func (c *Consumer) prepare(env *decodeEnv, seg *segment) {
 	b := c.sub.budget
-	return &decodeEnv{
-		tp: seg.p.tp, checkCRC: c.cfg.checkCRCs, budget: b, names: names,
+	*env = decodeEnv{
+		tp: seg.p.tp, checkCRC: c.cfg.checkCRCs, budget: b, names: env.names,
 		batchLimit: c.cfg.maxBatchBytes, slabLimit: (int(b.reserve) - c.cfg.maxBatchBytes) / 2,
 		mayReserve: seg.first, set: seg.set.memory(), reuse: b.reusing(),
 	}
@@ -141,6 +141,9 @@ func (s *subscription) decoded(seg *segment, ch *chunk, err error) bool {
 	p := seg.p
 	if ch != nil {
 		if p != nil && len(ch.msgs) > 0 {
+			if seg.chunks == nil {
+				seg.chunks = seg.early[:0]
+			}
 			seg.chunks = append(seg.chunks, ch)
 		} else {
 			ch.release(s.budget)
@@ -155,9 +158,9 @@ func (s *subscription) decoded(seg *segment, ch *chunk, err error) bool {
 		seg.records -= len(ch.msgs)
 	}
 	finished := err == nil && seg.decoder.finished()
-	var bad *batchFailure
+	bad, broken := errors.AsType[*batchFailure](err)
 	switch {
-	case errors.As(err, &bad):
+	case broken:
 		seg.busy = false
 		s.decodeFailed(p, seg, bad)
 	case errors.Is(err, errNoRoom):

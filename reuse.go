@@ -34,6 +34,9 @@ func (c *chunk) hold(m *block) {
 		return
 	}
 	m.holds.Add(1)
+	if c.blocks == nil {
+		c.blocks = c.first[:0] // mostly there is one
+	}
 	c.blocks = append(c.blocks, m)
 }
 
@@ -146,7 +149,7 @@ func (b *budget) keepChunk(c *chunk) {
 	b.mu.Lock()
 	defer b.mu.Unlock()
 	if n := cap(c.msgs); b.spare.loops > 0 && n == roundSize(n) && b.mayKeep(c.size()) {
-		*c = chunk{msgs: c.msgs[:0], headers: c.headers[:0], blocks: c.blocks}
+		*c = chunk{msgs: c.msgs[:0], headers: c.headers[:0]}
 		b.spare.chunks = append(b.spare.chunks, c)
 	}
 }

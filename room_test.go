@@ -243,7 +243,8 @@ func TestRoom_EverythingDroppedGivesEverythingBack(t *testing.T) {
 				case "decoding":
 					r.sub.mu.Lock()
 					seg := r.sub.pick()
-					env := r.decodeEnv(seg, &nameCache{})
+					env := &decodeEnv{names: &nameCache{}}
+					r.prepare(env, seg)
 					r.sub.mu.Unlock()
 					ch, err := seg.decoder.next(seg, env)
 					require.NoError(t, err)

@@ -127,7 +127,8 @@ func (r *rooms) decodeStep() bool {
 		s.mu.Unlock()
 		return false
 	}
-	env := r.decodeEnv(seg, &nameCache{})
+	env := &decodeEnv{names: &nameCache{}}
+	r.prepare(env, seg)
 	s.mu.Unlock()
 	for more := true; more; {
 		ch, err := seg.decoder.next(seg, env)
