@@ -289,7 +289,8 @@ func (g *group) failed() error {
 }
 
 // commitRefused takes in that the coordinator has refused a commit made as who. It reports whether the commit is to be
-// tried again when a rebalance is over: the group is only between two generations.
+// tried again when a rebalance is over: the group is only between two generations, also where its next one has begun and the
+// answer to JoinGroup, which tells, is still on its way.
 func (g *group) commitRefused(who memberIdentity, code protocol.ErrorCode) bool {
 	if who.generation < 0 {
 		return false // not as a member
@@ -297,7 +298,8 @@ func (g *group) commitRefused(who memberIdentity, code protocol.ErrorCode) bool 
 	g.post(evRefused{generation: who.generation, code: code})
 	g.mu.Lock()
 	defer g.mu.Unlock()
-	return code == protocol.RebalanceInProgress || (code == protocol.IllegalGeneration && (g.m.generation != who.generation || g.m.late != 0))
+	moving := g.m.state == memberJoining || g.m.state == memberSyncing || g.m.late != 0 || g.m.generation != who.generation
+	return code == protocol.RebalanceInProgress || (code == protocol.IllegalGeneration && moving)
 }
 
 // A GroupMetadata says as whom a consumer is a member of its group, for transactional producers that commit offsets

@@ -12,6 +12,7 @@ import (
 	"github.com/stretchr/testify/require"
 
 	"github.com/seed-7379b4e8/kafka/internal/cluster"
+	"github.com/seed-7379b4e8/kafka/protocol"
 )
 
 // heard is a listener that notes its calls, and may be held.
@@ -139,6 +140,25 @@ func TestGroup_AnAssignmentIsWithoutTopicsDroppedMeanwhile(t *testing.T) {
 		_, _, void = c.group.take(c.group.m.round+1, map[TopicPartition]struct{}{{"u", 0}: {}}, 1)
 		require.True(t, void, "of another round")
 	})
+}
+
+// The generation ends when the coordinator has every JoinGroup, and a commit on its way then is refused before the answer
+// that tells of the next one has come.
+func TestGroup_ACommitRefusedWhileAJoinIsOutIsTriedAgain(t *testing.T) {
+	c, err := NewConsumer(WithLogger(nil), WithGroupID("g"), WithTopics("t"))
+	require.NoError(t, err)
+	g := c.group
+	for state, again := range map[memberState]bool{
+		memberJoining: true, memberSyncing: true, memberStable: false, memberGivingUp: false, memberApplying: false,
+	} {
+		g.m.state, g.m.generation = state, 4
+		for _, code := range []protocol.ErrorCode{protocol.IllegalGeneration, protocol.RebalanceInProgress} {
+			want := again || code == protocol.RebalanceInProgress
+			require.Equal(t, want, g.commitRefused(memberIdentity{generation: 4, member: "a"}, code), "%v, %v", state, code)
+		}
+		require.False(t, g.commitRefused(memberIdentity{generation: 4, member: "a"}, protocol.UnknownMemberID), state)
+		require.True(t, g.commitRefused(memberIdentity{generation: 3, member: "a"}, protocol.IllegalGeneration), state)
+	}
 }
 
 // drive runs the group's loop until the test ends.
