@@ -24,9 +24,10 @@ type group struct {
 	// The join under way, and what came of it.
 	answer   *protocol.JoinGroupResponse
 	assigned []protocol.ConsumerProtocolTopicPartition
-	counts   map[string]int // for the leader: partitions per topic of the group, as assigned
-	lastErr  error          // what Get calls are told, for Start
-	node     int32          // the coordinator asked last
+	shared   map[string]sharedTopic // for the leader: the topics of the group, as they were shared
+	racked   bool                   // for the leader: members tell their racks
+	lastErr  error                  // what Get calls are told, for Start
+	node     int32                  // the coordinator asked last
 }
 
 func newGroup(c *Consumer) *group {
@@ -203,7 +204,7 @@ func (g *group) startOver() {
 	g.mu.Lock()
 	defer g.mu.Unlock()
 	g.m, g.events = fresh.m, nil
-	g.answer, g.assigned, g.counts, g.lastErr = nil, nil, nil, nil
+	g.answer, g.assigned, g.shared, g.lastErr = nil, nil, nil, nil
 	g.signal()
 	s.parked = false
 	if s.kind.following() {

@@ -83,6 +83,9 @@ func groupActionFor(table map[protocol.ErrorCode]groupAction, code protocol.Erro
 
 // joined takes in the answer to a JoinGroup.
 func (m *membership) joined(now time.Time, a joinAnswer) []any {
+	if a.err != nil && a.ours {
+		return m.fail(now, a.err, false) // without a join the coordinator does give what is held to others
+	}
 	if a.err != nil && a.hopeless {
 		m.told = true
 		return append(m.again(now, "the coordinator cannot be asked"), actForgetCoordinator{}, actTell{err: a.err})
