@@ -59,7 +59,9 @@ func (c *Consumer) subscribe(call string, topics []string, pattern *regexp.Regex
 		return err
 	}
 	if c.group != nil {
-		c.group.post(evWanted{reason: "the subscription has changed"}) // the rebalance gives up what was dropped
+		if pattern == nil { // else when it is known what matches: a join before would be for nothing
+			c.group.post(evWanted{reason: "the subscription has changed"}) // the rebalance gives up what was dropped
+		}
 		return nil
 	}
 	if c.callListener(told, onRevoked, without(gone, revoking)) == nil {

@@ -207,7 +207,7 @@ func (g *group) startOver() {
 	g.answer, g.assigned, g.shared, g.lastErr = nil, nil, nil, nil
 	g.signal()
 	s.parked = false
-	if s.kind.following() {
+	if s.kind == subscribedTopics { // a pattern has to be matched first
 		g.events = []any{evWanted{reason: "the consumer has started"}}
 	}
 }

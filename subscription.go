@@ -29,6 +29,7 @@ type subscription struct {
 	kind           subscriptionKind
 	topics         []string // sorted; those that match, for a pattern
 	pattern        *regexp.Regexp
+	matched        bool // the pattern was held to a complete view of the cluster: what matches from now on is new
 	listener       RebalanceListener
 	had            map[TopicPartition]struct{} // lost in a rebalance or by eviction
 	firstStart     map[TopicPartition]int64    // where this consumer first started on a partition for want of a committed offset
@@ -168,7 +169,7 @@ func (s *subscription) subscribe(call string, topics []string, pattern *regexp.R
 		return nil, nil, illegalState(call, "%v is subscribed already; Unsubscribe first", s.kind)
 	}
 	told = s.listener
-	s.kind, s.pattern, s.listener = kind, pattern, l
+	s.kind, s.pattern, s.listener, s.matched = kind, pattern, l, false
 	if pattern == nil {
 		s.topics = slices.Compact(slices.Sorted(slices.Values(topics)))
 	} else {
@@ -498,6 +499,7 @@ func (s *subscription) forgetCluster() {
 	s.listening = 0
 	s.undecoded = queue[*partition]{}
 	s.ring = queue[*partition]{}
+	s.matched = false
 	if s.kind.following() {
 		s.assigned = false
 	}
