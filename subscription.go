@@ -232,7 +232,7 @@ func (s *subscription) assign(tps []TopicPartition, start startAt) (map[TopicPar
 	return offsets, nil
 }
 
-// unsubscribe drops everything.
+// unsubscribe drops everything, but what ends the consumer for good.
 func (s *subscription) unsubscribe() {
 	s.mu.Lock()
 	defer s.mu.Unlock()
@@ -242,7 +242,8 @@ func (s *subscription) unsubscribe() {
 		all = append(all, tp)
 	}
 	s.remove(all)
-	s.failures, s.dropTo = nil, nil
+	s.failures = slices.DeleteFunc(s.failures, func(f *failure) bool { return !fatal(f.err) })
+	s.dropTo = nil
 	clear(s.had)
 	clear(s.firstStart)
 	s.changedAssignment()
