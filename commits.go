@@ -121,6 +121,9 @@ func (c *Consumer) commit(ctx context.Context, call string, offsets map[TopicPar
 			return errors.Join(append(r.failed, timedOut(call, ctx, r.last))...)
 		}
 		id, err := who(ctx)
+		if err != nil && ctx.Err() == nil {
+			return errors.Join(append(r.failed, err)...)
+		}
 		if err != nil {
 			return errors.Join(append(r.failed, timedOut(call, ctx, errors.Join(r.last, errors.New("the group is rebalancing"))))...)
 		}

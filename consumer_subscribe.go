@@ -95,11 +95,12 @@ func (c *Consumer) Unsubscribe(ctx context.Context) error {
 		bounded, cancel := c.bounded(ctx)
 		err = c.giveUpAll(bounded)
 		if errors.Is(context.Cause(bounded), ErrConsumerStopped) {
-			err = ErrConsumerStopped
+			cancel()
+			return ErrConsumerStopped // Stop does the rest, and tells of it
 		}
 		cancel()
 	}
-	c.sub.unsubscribe()
+	err = errors.Join(err, c.sub.unsubscribe())
 	if c.group != nil {
 		c.group.unsubscribed()
 	}

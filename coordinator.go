@@ -2,7 +2,6 @@ package kafka
 
 import (
 	"context"
-	"fmt"
 	"sync"
 	"time"
 
@@ -28,6 +27,8 @@ type group struct {
 	racked   bool                   // for the leader: members tell their racks
 	lastErr  error                  // what Get calls are told, for Start
 	node     int32                  // the coordinator asked last
+
+	departures []*departure // who waits for this member to leave
 }
 
 func newGroup(c *Consumer) *group {
@@ -82,6 +83,14 @@ func (g *group) signal() {
 		close(g.changed)
 		g.changed = nil
 	}
+}
+
+// watch gives a channel that is closed at the next change. Called with mu held.
+func (g *group) watch() <-chan struct{} {
+	if g.changed == nil {
+		g.changed = make(chan struct{})
+	}
+	return g.changed
 }
 
 // do carries out one action; what takes time does so in a goroutine of its own, that ends with ctx.
@@ -164,10 +173,7 @@ func (g *group) awaitSettled(ctx context.Context) (memberIdentity, error) {
 			g.mu.Unlock()
 			return g.identity(), nil
 		}
-		if g.changed == nil {
-			g.changed = make(chan struct{})
-		}
-		changed := g.changed
+		changed := g.watch()
 		g.mu.Unlock()
 		select {
 		case <-changed:
@@ -175,15 +181,6 @@ func (g *group) awaitSettled(ctx context.Context) (memberIdentity, error) {
 			return memberIdentity{}, ctx.Err()
 		}
 	}
-}
-
-// leaveGroup gives everything up in good order and leaves, for Stop and Unsubscribe; it waits for that until ctx ends.
-func (g *group) leaveGroup(ctx context.Context) error {
-	g.post(evUnwanted{})
-	if err := g.awaitLeft(ctx); err != nil {
-		return fmt.Errorf("leaving group %q: %w", g.c.cfg.groupID, err)
-	}
-	return nil
 }
 
 // unsubscribed takes back a wish to join that came while the subscription was being dropped.
@@ -238,10 +235,7 @@ func (g *group) awaitLeft(ctx context.Context) error {
 			g.mu.Unlock()
 			return nil
 		}
-		if g.changed == nil {
-			g.changed = make(chan struct{})
-		}
-		changed := g.changed
+		changed := g.watch()
 		g.mu.Unlock()
 		select {
 		case <-changed:

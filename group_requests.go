@@ -120,10 +120,8 @@ func (g *group) protocols(generation int32) ([]protocol.JoinGroupRequestProtocol
 	s.mu.Lock()
 	topics := slices.Clone(s.topics)
 	owned := make([]TopicPartition, 0, len(s.partitions))
-	for tp, p := range s.partitions {
-		if !p.dropped {
-			owned = append(owned, tp)
-		}
+	for tp := range s.partitions {
+		owned = append(owned, tp) // also what was dropped meanwhile: it is owned until it is revoked
 	}
 	previous := s.lastOwned
 	previousGeneration := s.lastGeneration
@@ -239,13 +237,52 @@ func (g *group) beat(ctx context.Context, a actBeat) {
 	g.post(evBeat{beats: a.beats, code: resp.(*protocol.HeartbeatResponse).ErrorCode})
 }
 
-// leave tells the coordinator that this member goes; once, for the session timeout does it too.
+// leave tells the coordinator that this member goes.
 func (g *group) leave(ctx context.Context, a actLeave) {
-	reason := a.reason
-	req := &protocol.LeaveGroupRequest{GroupID: g.c.cfg.groupID, MemberID: a.memberID}
-	req.Members = []protocol.LeaveGroupRequestMember{{MemberID: a.memberID, Reason: &reason}}
-	if _, err := g.call(ctx, cluster.KindGeneral, req, 0); err != nil && ctx.Err() == nil {
-		g.c.log.Info("kafka: leaving the group was not confirmed; its session timeout removes this member", "group", g.c.cfg.groupID, "member", a.memberID, "err", err)
+	bounded, cancel := context.WithTimeout(ctx, g.c.cfg.sessionTimeout) // which removes it, too
+	err := g.sayLeave(bounded, a)
+	cancel()
+	if err != nil && a.turn != 0 && ctx.Err() == nil {
+		err = g.c.groupError("leaving group "+g.c.cfg.groupID, err)
+		g.wentWrong("kafka: leaving the group was not confirmed; its session timeout removes this member", err)
 	}
 	g.post(evLeft{turn: a.turn})
+}
+
+// sayLeave sends LeaveGroup until there is an answer that says what came of it; once, where there is none.
+func (g *group) sayLeave(ctx context.Context, a actLeave) error {
+	backoff := g.c.cfg.backoff()
+	for attempt := 1; ; attempt++ {
+		req := &protocol.LeaveGroupRequest{GroupID: g.c.cfg.groupID, MemberID: a.memberID}
+		req.Members = []protocol.LeaveGroupRequestMember{{MemberID: a.memberID, Reason: &a.reason}}
+		resp, err := g.call(ctx, cluster.KindGeneral, req, 0)
+		code, coded := errors.AsType[protocol.ErrorCode](err)
+		if err == nil {
+			code = leaveCode(resp.(*protocol.LeaveGroupResponse))
+		} else if !coded {
+			return err
+		}
+		switch groupActionFor(leaveActions, code) {
+		case groupDone:
+			return nil
+		case groupCoordinator:
+			g.do(ctx, actForgetCoordinator{})
+		case groupRetry:
+		default:
+			return groupFailure("LeaveGroup", code)
+		}
+		if !sleep(ctx, backoff.After(attempt)) {
+			return errors.Join(ctx.Err(), groupFailure("LeaveGroup", code))
+		}
+	}
+}
+
+// leaveCode gives the outcome for the one member that was named.
+func leaveCode(r *protocol.LeaveGroupResponse) protocol.ErrorCode {
+	for _, m := range r.Members {
+		if r.ErrorCode == protocol.None {
+			return m.ErrorCode
+		}
+	}
+	return r.ErrorCode
 }

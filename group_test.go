@@ -59,14 +59,9 @@ func holding(t *testing.T, l RebalanceListener, partitions int32) *Consumer {
 	t.Helper()
 	c, err := NewConsumer(WithLogger(nil), WithGroupID("g"), WithTopics("t"), WithRebalanceListener(l))
 	require.NoError(t, err)
-	stop := make(chan struct{})
-	c.listenerEnded = make(chan struct{})
 	c.cluster = cluster.New(c.clusterConfig())
-	go c.listenerLoop(stop)
-	t.Cleanup(func() {
-		close(stop)
-		<-c.listenerEnded
-	})
+	c.startListener()
+	t.Cleanup(func() { require.NoError(t, c.stopListener(context.Background())) })
 	c.sub.mu.Lock()
 	for p := range partitions {
 		c.sub.add([]TopicPartition{{"t", p}}, startAt{})
@@ -75,12 +70,23 @@ func holding(t *testing.T, l RebalanceListener, partitions int32) *Consumer {
 	return c
 }
 
+// these gives partitions of a consumer, to give up.
+func these(c *Consumer, tps ...TopicPartition) map[TopicPartition]*partition {
+	c.sub.mu.Lock()
+	defer c.sub.mu.Unlock()
+	parts := make(map[TopicPartition]*partition)
+	for _, tp := range tps {
+		parts[tp] = c.sub.partitions[tp]
+	}
+	return parts
+}
+
 func TestGroup_APartitionIsRevokedOrLostNeverBoth(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		h := &heard{hold: make(chan struct{})}
 		c := holding(t, h, 2)
 		var work sync.WaitGroup
-		work.Go(func() { c.group.giveUpThese(t.Context(), []TopicPartition{{"t", 0}}, 0) })
+		work.Go(func() { c.group.giveUpThese(t.Context(), these(c, TopicPartition{"t", 0}), 0) })
 		synctest.Wait()
 		require.Equal(t, []string{"revoked t-0"}, h.so())
 
@@ -104,7 +110,7 @@ func TestGroup_WhatIsLostDuringItsGraceIsNotRevokedToo(t *testing.T) {
 		c.sub.mu.Unlock()
 		began := time.Now()
 		var work sync.WaitGroup
-		work.Go(func() { c.group.giveUpThese(t.Context(), []TopicPartition{tp}, time.Minute) })
+		work.Go(func() { c.group.giveUpThese(t.Context(), these(c, tp), time.Minute) })
 		synctest.Wait()
 		require.Empty(t, h.so())
 		c.group.giveUp(t.Context(), actGiveUp{all: true, lost: true})
@@ -119,7 +125,7 @@ func TestGroup_SubscribeDoesNotRevokeWhatIsBeingRevoked(t *testing.T) {
 		h := &heard{hold: make(chan struct{})}
 		c := holding(t, h, 1)
 		var work sync.WaitGroup
-		work.Go(func() { c.group.giveUpThese(t.Context(), []TopicPartition{{"t", 0}}, 0) })
+		work.Go(func() { c.group.giveUpThese(t.Context(), these(c, TopicPartition{"t", 0}), 0) })
 		synctest.Wait()
 		require.NoError(t, c.Subscribe([]string{"u"}, WithListener(h)))
 		close(h.hold)

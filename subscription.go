@@ -1,6 +1,7 @@
 package kafka
 
 import (
+	"errors"
 	"fmt"
 	"maps"
 	"regexp"
@@ -33,7 +34,7 @@ type subscription struct {
 	listener       RebalanceListener
 	had            map[TopicPartition]struct{} // lost in a rebalance or by eviction
 	firstStart     map[TopicPartition]int64    // where this consumer first started on a partition for want of a committed offset
-	dropTo         RebalanceListener           // who is told of dropped partitions
+	drops          uint64                      // counts the calls that may drop partitions
 	lastOwned      []TopicPartition            // the last assignment the group gave, and its generation
 	lastGeneration int32
 	groupTopics    []string // for the group's leader: the topics of all members
@@ -181,12 +182,13 @@ func (s *subscription) subscribe(call string, topics []string, pattern *regexp.R
 		}
 	}
 	s.assigned = s.assigned && pattern == nil && len(gone) < len(s.partitions)
+	s.drops++
 	for _, tp := range gone {
 		p := s.partitions[tp]
 		p.dropped, p.leaving = true, true
+		p.dropTo, p.dropSeq = told, s.drops
 		s.dirty(p)
 	}
-	s.dropTo = told
 	s.clearTopicFailures()
 	s.changedAssignment()
 	return gone, told, nil
@@ -232,8 +234,9 @@ func (s *subscription) assign(tps []TopicPartition, start startAt) (map[TopicPar
 	return offsets, nil
 }
 
-// unsubscribe drops everything, but what ends the consumer for good.
-func (s *subscription) unsubscribe() {
+// unsubscribe drops everything, but what ends the consumer for good. It gives what a listener has failed with and no Get call has
+// told.
+func (s *subscription) unsubscribe() error {
 	s.mu.Lock()
 	defer s.mu.Unlock()
 	s.kind, s.topics, s.pattern, s.listener, s.assigned = subscribedNothing, nil, nil, nil, false
@@ -242,11 +245,23 @@ func (s *subscription) unsubscribe() {
 		all = append(all, tp)
 	}
 	s.remove(all)
+	untold := s.untold()
 	s.failures = slices.DeleteFunc(s.failures, func(f *failure) bool { return !fatal(f.err) })
-	s.dropTo = nil
 	clear(s.had)
 	clear(s.firstStart)
 	s.changedAssignment()
+	return untold
+}
+
+// untold joins the events of a listener that no Get call has told yet: nobody else would.
+func (s *subscription) untold() error {
+	var errs []error
+	for _, f := range s.failures {
+		if _, ok := errors.AsType[*ListenerError](f.err); ok && f.once {
+			errs = append(errs, f.err)
+		}
+	}
+	return errors.Join(errs...)
 }
 
 func (s *subscription) changedAssignment() {
@@ -492,10 +507,11 @@ func (s *subscription) setPaused(call string, tps []TopicPartition, paused bool)
 	return nil
 }
 
-// forgetCluster takes back what a start that failed has learned.
-func (s *subscription) forgetCluster() {
+// forgetCluster takes back what a start that failed has learned. It gives what a listener has failed with meanwhile.
+func (s *subscription) forgetCluster() error {
 	s.mu.Lock()
 	defer s.mu.Unlock()
+	untold := s.untold()
 	s.failures, s.starved, s.held = nil, nil, nil
 	s.listening = 0
 	s.undecoded = queue[*partition]{}
@@ -518,6 +534,7 @@ func (s *subscription) forgetCluster() {
 			s.partitions[tp] = fresh
 		}
 	}
+	return untold
 }
 
 // String is for logs.
