@@ -42,7 +42,7 @@ func (g *group) apply(ctx context.Context, round uint64) (again bool) {
 	s.mu.Unlock()
 	gives := len(revoked)
 	again = gives > 0
-	g.giveUpThese(ctx, revoked, c.cfg.revokeGrace)
+	g.giveUpThese(ctx, revoked, c.cfg.revokeGrace, true)
 	call, added, void := g.take(round, assigned, generation)
 	if void {
 		return false
@@ -85,6 +85,7 @@ func (g *group) take(round uint64, assigned map[TopicPartition]struct{}, generat
 	}
 	s.lastOwned, s.lastGeneration = slices.Collect(maps.Keys(assigned)), generation
 	slices.SortFunc(s.lastOwned, compareTopicPartitions)
+	s.rebalanceEnds()
 	s.changedAssignment()
 	c.applyLeaders()
 	return c.callListener(s.listener, onAssigned, added), added, false

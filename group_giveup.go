@@ -39,12 +39,15 @@ func (g *group) giveUp(ctx context.Context, a actGiveUp) {
 			goes[tp] = p
 		}
 	}
+	if a.all {
+		s.rebalanceEnds()
+	}
 	s.mu.Unlock()
 	if !a.all {
-		g.giveUpThese(ctx, goes, c.cfg.revokeGrace)
+		g.giveUpThese(ctx, goes, c.cfg.revokeGrace, true)
 		return
 	}
-	g.giveUpThese(ctx, goes, 0)
+	g.giveUpThese(ctx, goes, 0, false)
 	g.leadsNoMore()
 }
 
@@ -58,6 +61,7 @@ func (g *group) lose(ctx context.Context, reason string) {
 		all = slices.Collect(maps.Keys(s.partitions))
 	}
 	s.loseAll(all)
+	s.rebalanceEnds()
 	s.wake(nil)
 	s.signal()
 	s.mu.Unlock()
@@ -66,6 +70,12 @@ func (g *group) lose(ctx context.Context, reason string) {
 	}
 	g.leadsNoMore()
 	awaitCalls(ctx, calls)
+}
+
+// rebalanceEnds is for commits that wait for what the rebalance brings back: it has, or will not. Called with mu held.
+func (s *subscription) rebalanceEnds() {
+	clear(s.givenUp)
+	s.signal()
 }
 
 // revokingNow gives the partitions of which a listener has been told that they go. Called with mu held.
@@ -97,8 +107,9 @@ func awaitCalls(ctx context.Context, calls []*listenerCall) {
 }
 
 // giveUpThese gives partitions up in good order: nothing more of them is handed out, what is in hand gets its grace to
-// settle, what is settled is committed, the listener is called, and they are gone.
-func (g *group) giveUpThese(ctx context.Context, parts map[TopicPartition]*partition, grace time.Duration) {
+// settle, what is settled is committed, the listener is called, and they are gone. comesBack says that the rebalance may bring them
+// back: commits by hand wait for its end then.
+func (g *group) giveUpThese(ctx context.Context, parts map[TopicPartition]*partition, grace time.Duration, comesBack bool) {
 	if len(parts) == 0 {
 		return
 	}
@@ -138,9 +149,13 @@ func (g *group) giveUpThese(ctx context.Context, parts map[TopicPartition]*parti
 	awaitCalls(telling, calls)
 	s.mu.Lock()
 	gone := make([]TopicPartition, 0, len(parts))
+	generation := g.identity().generation
 	for tp, p := range parts {
 		if s.partitions[tp] == p {
 			gone = append(gone, tp)
+			if comesBack && !p.dropped {
+				s.givenUp[tp] = heldPart{p: p, generation: generation}
+			}
 		}
 	}
 	s.loseAll(gone)

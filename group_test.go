@@ -86,7 +86,7 @@ func TestGroup_APartitionIsRevokedOrLostNeverBoth(t *testing.T) {
 		h := &heard{hold: make(chan struct{})}
 		c := holding(t, h, 2)
 		var work sync.WaitGroup
-		work.Go(func() { c.group.giveUpThese(t.Context(), these(c, TopicPartition{"t", 0}), 0) })
+		work.Go(func() { c.group.giveUpThese(t.Context(), these(c, TopicPartition{"t", 0}), 0, true) })
 		synctest.Wait()
 		require.Equal(t, []string{"revoked t-0"}, h.so())
 
@@ -110,7 +110,7 @@ func TestGroup_WhatIsLostDuringItsGraceIsNotRevokedToo(t *testing.T) {
 		c.sub.mu.Unlock()
 		began := time.Now()
 		var work sync.WaitGroup
-		work.Go(func() { c.group.giveUpThese(t.Context(), these(c, tp), time.Minute) })
+		work.Go(func() { c.group.giveUpThese(t.Context(), these(c, tp), time.Minute, true) })
 		synctest.Wait()
 		require.Empty(t, h.so())
 		c.group.giveUp(t.Context(), actGiveUp{all: true, lost: true})
@@ -125,7 +125,7 @@ func TestGroup_SubscribeDoesNotRevokeWhatIsBeingRevoked(t *testing.T) {
 		h := &heard{hold: make(chan struct{})}
 		c := holding(t, h, 1)
 		var work sync.WaitGroup
-		work.Go(func() { c.group.giveUpThese(t.Context(), these(c, TopicPartition{"t", 0}), 0) })
+		work.Go(func() { c.group.giveUpThese(t.Context(), these(c, TopicPartition{"t", 0}), 0, true) })
 		synctest.Wait()
 		require.NoError(t, c.Subscribe([]string{"u"}, WithListener(h)))
 		close(h.hold)

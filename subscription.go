@@ -33,6 +33,7 @@ type subscription struct {
 	matched        bool // the pattern was held to a complete view of the cluster: what matches from now on is new
 	listener       RebalanceListener
 	had            map[TopicPartition]struct{} // lost in a rebalance or by eviction
+	givenUp        map[TopicPartition]heldPart // given up in the rebalance that is under way, which may bring them back
 	firstStart     map[TopicPartition]int64    // where this consumer first started on a partition for want of a committed offset
 	drops          uint64                      // counts the calls that may drop partitions
 	lastOwned      []TopicPartition            // the last assignment the group gave, and its generation
@@ -79,7 +80,7 @@ type waiter struct {
 }
 
 func newSubscription() *subscription {
-	return &subscription{turn: 1, had: make(map[TopicPartition]struct{}), firstStart: make(map[TopicPartition]int64), partitions: make(map[TopicPartition]*partition)}
+	return &subscription{turn: 1, had: make(map[TopicPartition]struct{}), givenUp: make(map[TopicPartition]heldPart), firstStart: make(map[TopicPartition]int64), partitions: make(map[TopicPartition]*partition)}
 }
 
 // signal does what close(changed) is for.
@@ -248,6 +249,7 @@ func (s *subscription) unsubscribe() error {
 	untold := s.untold()
 	s.failures = slices.DeleteFunc(s.failures, func(f *failure) bool { return !fatal(f.err) })
 	clear(s.had)
+	clear(s.givenUp)
 	clear(s.firstStart)
 	s.changedAssignment()
 	return untold
@@ -516,6 +518,7 @@ func (s *subscription) forgetCluster() error {
 	s.listening = 0
 	s.undecoded = queue[*partition]{}
 	s.ring = queue[*partition]{}
+	clear(s.givenUp)
 	s.matched = false
 	if s.kind.following() {
 		s.assigned = false
