@@ -7,6 +7,8 @@ import (
 	"maps"
 	"slices"
 	"time"
+
+	"github.com/seed-7379b4e8/kafka/protocol"
 )
 
 // This file is how partitions are given up: in good order, or, where the group has taken them already, at once. One giving up has
@@ -127,10 +129,14 @@ func (g *group) giveUpThese(ctx context.Context, parts map[TopicPartition]*parti
 			cancel()
 		}
 		patience := min(time.Until(end)/2, 2*c.cfg.requestTimeout)
-		committing, cancel := g.step(ctx, time.Now().Add(patience), commitShare)
+		share := listenerShare // nobody is to be told: the commit has that time, too
+		if c.listens(parts) {
+			share = commitShare
+		}
+		committing, cancel := g.step(ctx, time.Now().Add(patience), share)
 		err := g.commitLeaving(committing, parts)
 		cancel()
-		if err != nil && ctx.Err() == nil {
+		if err = butForGoneTopics(err); err != nil && ctx.Err() == nil {
 			g.wentWrong("kafka: committing what was settled before partitions go failed; it may be delivered again",
 				fmt.Errorf("committing what was settled before partitions go: %w", err))
 		}
@@ -164,6 +170,18 @@ func (g *group) giveUpThese(ctx context.Context, parts map[TopicPartition]*parti
 	s.mu.Unlock()
 }
 
+// listens says whether there is a listener to tell of partitions that go.
+func (c *Consumer) listens(parts map[TopicPartition]*partition) bool {
+	c.sub.mu.Lock()
+	defer c.sub.mu.Unlock()
+	for _, p := range parts {
+		if p.dropTo != nil || c.sub.listener != nil {
+			return true
+		}
+	}
+	return false
+}
+
 // commitLeaving commits what is settled of partitions that go.
 func (g *group) commitLeaving(ctx context.Context, parts map[TopicPartition]*partition) error {
 	c := g.c
@@ -181,6 +199,17 @@ func (g *group) commitLeaving(ctx context.Context, parts map[TopicPartition]*par
 		return id, nil
 	}
 	return c.commit(ctx, "commit before partitions go", offsets, who, false)
+}
+
+// butForGoneTopics leaves out what a commit says of topics that do not exist any more: nothing of them is delivered again.
+func butForGoneTopics(err error) error {
+	joined, ok := err.(interface{ Unwrap() []error })
+	if !ok {
+		return err
+	}
+	return errors.Join(slices.DeleteFunc(slices.Clone(joined.Unwrap()), func(err error) bool {
+		return errors.Is(err, protocol.UnknownTopicOrPartition) || errors.Is(err, protocol.UnknownTopicID)
+	})...)
 }
 
 // awaitSettling waits until nothing of the partitions is in hand, or ctx ends.

@@ -112,6 +112,21 @@ func TestGroup_EndsWithAnErrorOfWhatWentWrong(t *testing.T) {
 	}
 }
 
+// A topic that is gone has nothing to commit, and nothing that would be delivered again.
+func TestGroup_EndsWithoutAnErrorForATopicThatIsGone(t *testing.T) {
+	for _, code := range []protocol.ErrorCode{protocol.UnknownTopicOrPartition, protocol.UnknownTopicID} {
+		inBubble(t, fakebroker.Options{}, func(t *testing.T, k *fakebroker.Cluster) {
+			c := member(t, k, &heard{})
+			k.Handle(protocol.KeyOffsetCommit, func(call *fakebroker.Call) fakebroker.Reply {
+				resp := call.Default().(*protocol.OffsetCommitResponse)
+				resp.Topics[0].Partitions[0].ErrorCode = code
+				return fakebroker.Reply{Response: resp}
+			})
+			require.NoError(t, c.Stop(t.Context()))
+		})
+	}
+}
+
 // A coordinator that has moved is found, to leave it; a member that is not known has left.
 func TestGroup_LeavesWhereTheCoordinatorIsNow(t *testing.T) {
 	inBubble(t, fakebroker.Options{}, func(t *testing.T, k *fakebroker.Cluster) {
