@@ -4,6 +4,7 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"log/slog"
 	"maps"
 	"slices"
 	"time"
@@ -137,7 +138,7 @@ func (g *group) giveUpThese(ctx context.Context, parts map[TopicPartition]*parti
 		err := g.commitLeaving(committing, parts)
 		cancel()
 		if err = butForGoneTopics(err); err != nil && ctx.Err() == nil {
-			g.wentWrong("kafka: committing what was settled before partitions go failed; it may be delivered again",
+			g.wentWrong(slog.LevelWarn, "kafka: committing what was settled before partitions go failed; it may be delivered again",
 				fmt.Errorf("committing what was settled before partitions go: %w", err))
 		}
 	}
@@ -277,7 +278,7 @@ func (g *group) leavesBy() (by time.Time, changed <-chan struct{}) {
 }
 
 // wentWrong tells an error of the group to those who wait for the member to leave, or, where nobody does, the log.
-func (g *group) wentWrong(what string, err error) {
+func (g *group) wentWrong(level slog.Level, what string, err error) {
 	g.mu.Lock()
 	waiting := len(g.departures) > 0
 	for _, d := range g.departures {
@@ -285,7 +286,7 @@ func (g *group) wentWrong(what string, err error) {
 	}
 	g.mu.Unlock()
 	if !waiting {
-		g.c.log.Warn(what, "group", g.c.cfg.groupID, "err", err)
+		g.c.log.Log(context.Background(), level, what, "group", g.c.cfg.groupID, "err", err)
 	}
 }
 

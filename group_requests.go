@@ -4,6 +4,7 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"log/slog"
 	"slices"
 	"time"
 	"unicode/utf8"
@@ -244,7 +245,7 @@ func (g *group) leave(ctx context.Context, a actLeave) {
 	cancel()
 	if err != nil && a.turn != 0 && ctx.Err() == nil {
 		err = g.c.groupError("leaving group "+g.c.cfg.groupID, err)
-		g.wentWrong("kafka: leaving the group was not confirmed; its session timeout removes this member", err)
+		g.wentWrong(slog.LevelInfo, "kafka: leaving the group was not confirmed; its session timeout removes this member", err)
 	}
 	g.post(evLeft{turn: a.turn})
 }
