@@ -84,9 +84,12 @@ func (c *Consumer) applyMetadata(meta *cluster.Metadata) {
 	rejoin := false
 	complete := s.kind == subscribedTopics
 	if s.kind == subscribedPattern {
-		before := s.topics
+		before, again := s.topics, s.matched
 		events = append(events, c.matchTopics(meta)...)
-		rejoin = meta.All && !slices.Equal(before, s.topics)
+		if c.group != nil && meta.All && !again {
+			c.group.post(evWanted{reason: "the subscription has changed"}) // with mu held: Unsubscribe comes before or after
+		}
+		rejoin = meta.All && again && !slices.Equal(before, s.topics)
 		complete = meta.All
 	}
 	for _, topic := range s.topics {
@@ -283,9 +286,10 @@ func (c *Consumer) matchTopics(meta *cluster.Metadata) (events []logEvent) {
 		}
 		topics = append(topics, name)
 		if s.seen[name] == nil {
-			s.seen[name] = &topicWatch{absent: s.assigned}
+			s.seen[name] = &topicWatch{absent: s.matched}
 		}
 	}
+	s.matched = true
 	slices.Sort(topics)
 	s.topics = topics
 	if c.group != nil {

@@ -27,7 +27,8 @@ type Assignor interface {
 
 	// Assign runs on the leader. members are all of the group, in no particular order; topics has the partitions of every topic they
 	// subscribe to that exists, by number. The result is by member id: who is missing in it gets nothing. An error fails this
-	// rebalance; it is told by Start, or the Get calls.
+	// rebalance; it is told by Start, or the Get calls. So does a panic, here or in UserData, and a result that gives a partition
+	// to two members, to none of the group, to one that does not subscribe to its topic, or that does not exist.
 	Assign(members []GroupMember, topics map[string][]PartitionInfo) (map[string][]TopicPartition, error)
 }
 

@@ -40,9 +40,9 @@ type segment struct {
 
 	chunks  []*chunk
 	early   [2]*chunk // the memory of chunks, as a rule
-	parsed  bool // all chunks have been made
-	busy    bool // a worker has it
-	starved bool // it waits for room
+	parsed  bool      // all chunks have been made
+	busy    bool      // a worker has it
+	starved bool      // it waits for room
 	err     error
 
 	decoder    decoder
@@ -62,8 +62,8 @@ type chunk struct {
 	charge  charge
 	blocks  []*block // what the messages point into, held
 	first   [1]*block
-	kept    bool     // the application has messages of it for good
-	lent    bool     // a Batches loop has it, and lets go when its turn ends
+	kept    bool // the application has messages of it for good
+	lent    bool // a Batches loop has it, and lets go when its turn ends
 }
 
 // release gives back what the chunk is charged for, and its memory unless somebody reads it yet.

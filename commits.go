@@ -97,9 +97,13 @@ type commitRun struct {
 	who     memberIdentity // as whom the last request was sent
 	attempt int
 
-	// What was owned when the commit was asked for, and since which generation.
-	owned      map[TopicPartition]*partition
-	generation int32
+	owned map[TopicPartition]heldPart // when the commit was asked for
+}
+
+// A heldPart is a partition as this member has it, or had it before the rebalance that is under way.
+type heldPart struct {
+	p          *partition // nil: it is not assigned
+	generation int32      // of the group then; -1: none
 }
 
 // An identityFunc waits until offsets can be committed, and says as whom.
@@ -117,7 +121,17 @@ func (c *Consumer) commit(ctx context.Context, call string, place *commitPlace, 
 		if attempt > 1 && !sleep(ctx, backoff.After(attempt-1)) {
 			return errors.Join(append(r.failed, timedOut(call, ctx, r.last))...)
 		}
-		id, err := who(ctx)
+		var id memberIdentity
+		var err error
+		if r.byHand {
+			err = r.awaitRebalanced(ctx)
+		}
+		if err == nil {
+			id, err = who(ctx)
+		}
+		if err != nil && ctx.Err() == nil {
+			return errors.Join(append(r.failed, err)...)
+		}
 		if err != nil {
 			return errors.Join(append(r.failed, timedOut(call, ctx, errors.Join(r.last, errors.New("the group is rebalancing"))))...)
 		}
@@ -136,16 +150,46 @@ func (c *Consumer) commit(ctx context.Context, call string, place *commitPlace, 
 
 // newCommitRun notes what is owned now: the commit is of that.
 func (c *Consumer) newCommitRun(offsets map[TopicPartition]OffsetAndMetadata, byHand bool) *commitRun {
-	r := &commitRun{c: c, byHand: byHand, pending: maps.Clone(offsets), generation: -1, owned: make(map[TopicPartition]*partition, len(offsets))}
+	r := &commitRun{c: c, byHand: byHand, pending: maps.Clone(offsets), owned: make(map[TopicPartition]heldPart, len(offsets))}
 	c.sub.mu.Lock()
-	for tp := range offsets {
-		r.owned[tp] = c.sub.partitions[tp]
-	}
-	c.sub.mu.Unlock()
+	defer c.sub.mu.Unlock()
+	now := int32(-1)
 	if c.group != nil {
-		r.generation = c.group.identity().generation
+		now = c.group.identity().generation
+	}
+	for tp := range offsets {
+		h := heldPart{p: c.sub.partitions[tp], generation: now}
+		if given, ok := c.sub.givenUp[tp]; ok && h.p == nil {
+			h = given
+		}
+		r.owned[tp] = h
 	}
 	return r
+}
+
+// awaitRebalanced waits until the rebalance has ended in which partitions of the commit were given up: then they are this member's
+// again, or lost. In a listener's ctx it does not wait: the rebalance waits for the listener.
+func (r *commitRun) awaitRebalanced(ctx context.Context) error {
+	s := r.c.sub
+	for !r.c.insideListener(ctx) {
+		s.mu.Lock()
+		waits := false
+		for tp := range r.pending {
+			given, ok := s.givenUp[tp]
+			waits = waits || (ok && given.p == r.owned[tp].p)
+		}
+		changed := s.watch()
+		s.mu.Unlock()
+		if !waits {
+			break
+		}
+		select {
+		case <-changed:
+		case <-ctx.Done():
+			return ctx.Err()
+		}
+	}
+	return nil
 }
 
 // dropLost takes out what this member has lost in a rebalance since the commit was asked for. A partition that was given
@@ -157,9 +201,10 @@ func (r *commitRun) dropLost(now memberIdentity) {
 	for tp := range r.pending {
 		_, had := c.sub.had[tp]
 		p, before := c.sub.partitions[tp], r.owned[tp]
-		lost := had && p == nil
-		if p != nil && before != nil && p != before && now.generation >= 0 {
-			lost = r.generation < 0 || now.generation > r.generation+1
+		// Unsubscribe forgets what was had: what was the group's when the commit was asked for is not this member's any more.
+		lost := p == nil && (had || before.p != nil && before.generation >= 0)
+		if p != nil && before.p != nil && p != before.p && now.generation >= 0 {
+			lost = before.generation < 0 || now.generation > before.generation+1
 		}
 		if lost {
 			delete(r.pending, tp)

@@ -45,11 +45,8 @@ type Consumer struct {
 	topicWork    chan struct{} // cap 1
 	commits      commitQueue   // whose commit is on its way, and who waits for it
 
-	listenerCalls []*listenerCall // the queue; guarded by sub.mu
-	listenerNow   string          // the callback that runs; guarded by sub.mu
-	listenerWork  chan struct{}   // cap 1
-	listenerStop  chan struct{}   // closed when no more calls come
-	listenerEnded chan struct{}
+	listeners     *listenerQueue // of this Start; nil before the first and after one that failed; guarded by sub.mu
+	listenersPast *listenerQueue // of the last Start that failed; only Start uses it
 
 	errMu   sync.Mutex
 	loopErr error // why the last Messages loop ended
@@ -89,7 +86,6 @@ func NewConsumer(opts ...ConsumerOption) (*Consumer, error) {
 		decodeWork:   make(chan struct{}, workers),
 		positionWork: make(chan struct{}, 1),
 		topicWork:    make(chan struct{}, 1),
-		listenerWork: make(chan struct{}, 1),
 	}
 	c.connectRooms(workers)
 	var err error
@@ -175,8 +171,7 @@ func (c *Consumer) Start(ctx context.Context) error {
 	ctx, unhook := context.WithCancelCause(ctx)
 	defer unhook(nil)
 	defer context.AfterFunc(life, func() { unhook(ErrConsumerStopped) })()
-	c.listenerStop, c.listenerEnded = make(chan struct{}), make(chan struct{})
-	go c.listenerLoop(c.listenerStop) // ends after listenerStop is closed; stopListener waits for it
+	c.startListener()
 	c.watchTopics()
 	if err := cl.Start(ctx); err != nil {
 		return c.startFailed(ctx, err)
@@ -212,19 +207,25 @@ func (c *Consumer) startFailed(ctx context.Context, err error) error {
 	if c.group != nil {
 		c.group.leaveAtOnce(bounded)
 	}
-	closeErr := errors.Join(c.stopListener(bounded), c.cluster.Close(bounded))
+	closeErr := c.cluster.Close(bounded)
 	c.work.Wait()
+	c.sub.mu.Lock() // nothing adds partitions any more
+	c.loseWhatWasTold(context.Background(), time.Now().Add(c.rebalanceTimeout()))
+	c.sub.mu.Unlock()
+	closeErr = errors.Join(c.stopListener(bounded), closeErr)
 	c.lifeMu.Lock()
 	defer c.lifeMu.Unlock()
 	if c.state.Load() == stateStopped || errors.Is(cause, ErrConsumerStopped) {
 		return ErrConsumerStopped
 	}
 	c.state.Store(stateNew)
-	c.sub.forgetCluster()
+	c.sub.mu.Lock()
+	c.listeners, c.listenersPast = nil, c.listeners
+	c.sub.mu.Unlock()
+	closeErr = errors.Join(closeErr, c.sub.forgetCluster())
 	if c.group != nil {
 		c.group.startOver()
 	}
-	c.listenerCalls = nil
 	clear(c.fetcher.nodes)
 	return errors.Join(c.publicError("Start", err), closeErr)
 }
@@ -255,8 +256,9 @@ func (c *Consumer) awaitAssignment(ctx context.Context) error {
 }
 
 // Stop ends the consumer: fetching stops, connections are closed, blocked calls return ErrConsumerStopped. It returns
-// within ctx whatever the brokers do; everything is closed all the same. It may be called from any goroutine, also while
-// Start runs. A second Stop, or one before Start, is nil.
+// within ctx whatever the brokers do; everything is closed all the same. Its error joins what went wrong with the last commit,
+// the listener and leaving the group; a commit that gets no answer leaves half of the time to the listener and the leave. It may be
+// called from any goroutine, also while Start runs. A second Stop, or one before Start, is nil.
 func (c *Consumer) Stop(ctx context.Context) error {
 	if c.insideListener(ctx) {
 		return illegalState("Stop", "it was called from a rebalance listener, for which it would wait")
@@ -274,7 +276,7 @@ func (c *Consumer) Stop(ctx context.Context) error {
 	c.lifeMu.Unlock()
 	switch before {
 	case stateNew:
-		c.sub.unsubscribe()
+		_ = c.sub.unsubscribe() // no listener was called yet
 		close(c.ended)
 		return nil
 	case stateStopped:
@@ -314,14 +316,15 @@ func (c *Consumer) Stop(ctx context.Context) error {
 			err = errors.Join(err, fmt.Errorf("background work has not ended: %w", ctx.Err()))
 		}
 	}
-	c.sub.unsubscribe()
+	err = errors.Join(err, c.sub.unsubscribe())
 	if err != nil {
 		return fmt.Errorf("kafka: Stop: %w", err)
 	}
 	return nil
 }
 
-// giveUpAll commits what is settled and tells the listener that everything goes: for Stop and Unsubscribe.
+// giveUpAll commits what is settled and tells the listener that everything goes: for Stop and Unsubscribe. What the listener fails
+// with, subscription.unsubscribe gives.
 func (c *Consumer) giveUpAll(ctx context.Context) error {
 	if c.memberOf() {
 		c.sub.mu.Lock()
@@ -343,7 +346,7 @@ func (c *Consumer) giveUpAll(ctx context.Context) error {
 	}
 	select {
 	case <-call.done:
-		return errors.Join(err, call.err)
+		return err
 	case <-ctx.Done():
 		return errors.Join(err, fmt.Errorf("%s of the rebalance listener has not returned: %w", onRevoked, ctx.Err()))
 	}
@@ -354,25 +357,6 @@ func (c *Consumer) memberOf() bool {
 	c.sub.mu.Lock()
 	defer c.sub.mu.Unlock()
 	return c.group != nil && c.sub.kind.following()
-}
-
-// stopListener waits for the listener's goroutine; one that hangs in user code is named and left behind.
-func (c *Consumer) stopListener(ctx context.Context) error {
-	close(c.listenerStop)
-	select {
-	case <-c.listenerEnded:
-		return nil
-	case <-ctx.Done():
-	}
-	select {
-	case <-c.listenerEnded:
-		return nil
-	default:
-	}
-	c.sub.mu.Lock()
-	name := c.listenerNow
-	c.sub.mu.Unlock()
-	return fmt.Errorf("%s of the rebalance listener hangs and is left behind: %w", name, ctx.Err())
 }
 
 // rebalanceTimeout bounds a call of the listener.

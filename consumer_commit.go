@@ -11,26 +11,41 @@ import (
 
 // Commit commits the position of every assigned partition that has one: everything handed out so far, whether settled or
 // not. It waits for the group's coordinator to have it; what may pass is tried again until ctx ends. Commits need a group
-// id, and go one after the other. Errors of partitions are joined.
+// id, and go one after the other. While the group rebalances it waits for that, but in a listener; what has gone to another
+// member by then is a [*CommitFailedError]. Errors of partitions are joined.
 func (c *Consumer) Commit(ctx context.Context) error {
 	if err := c.canCommit("Commit"); err != nil {
 		return err
 	}
 	place := c.commits.enter()
 	defer place.leave()
+	return c.commitByHand(ctx, "Commit", place, c.handedOut(ctx))
+}
+
+// handedOut gives what Commit commits: the positions of what is assigned, and of what was given up in the rebalance that is under
+// way, where something of it was handed out that is not committed. In a listener's ctx, which would wait for itself, without those.
+func (c *Consumer) handedOut(ctx context.Context) map[TopicPartition]OffsetAndMetadata {
 	offsets := make(map[TopicPartition]OffsetAndMetadata)
 	c.sub.mu.Lock()
+	defer c.sub.mu.Unlock()
+	if !c.insideListener(ctx) {
+		for tp, given := range c.sub.givenUp {
+			if p := given.p; p.known && p.handTurn != 0 && p.position != p.committed {
+				offsets[tp] = OffsetAndMetadata{Offset: p.position, LeaderEpoch: p.lastEpoch}
+			}
+		}
+	}
 	for tp, p := range c.sub.partitions {
 		if p.known {
 			offsets[tp] = OffsetAndMetadata{Offset: p.position, LeaderEpoch: p.lastEpoch}
 		}
 	}
-	c.sub.mu.Unlock()
-	return c.commitByHand(ctx, "Commit", place, offsets)
+	return offsets
 }
 
 // CommitOffsets commits the given offsets, each that of the next message to read, with leader epochs and metadata as they
-// are. A partition that this consumer never had is ErrIllegalState. An empty map commits nothing.
+// are. A partition that this consumer never had is ErrIllegalState, one that it had and lost [*CommitFailedError]. While the group
+// rebalances it waits as Commit does. An empty map commits nothing.
 func (c *Consumer) CommitOffsets(ctx context.Context, offsets map[TopicPartition]OffsetAndMetadata) error {
 	offsets = maps.Clone(offsets)
 	for tp, o := range offsets {
@@ -54,6 +69,9 @@ func (c *Consumer) commitOffsets(ctx context.Context, call string, offsets map[T
 		_, err := c.sub.find(call, tp)
 		if _, had := c.sub.had[tp]; had && err != nil {
 			err = c.lostError(tp)
+		}
+		if _, given := c.sub.givenUp[tp]; given && !c.insideListener(ctx) {
+			err = nil // it is waited for
 		}
 		if err == nil && o.Offset < 0 {
 			err = illegalState(call, "%v to %d: offsets begin at 0", tp, o.Offset)

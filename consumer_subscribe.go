@@ -61,7 +61,9 @@ func (c *Consumer) subscribe(call string, topics []string, pattern *regexp.Regex
 		return err
 	}
 	if c.group != nil {
-		c.group.post(evWanted{reason: "the subscription has changed"}) // the rebalance gives up what was dropped
+		if pattern == nil { // else when it is known what matches: a join before would be for nothing
+			c.group.post(evWanted{reason: "the subscription has changed"}) // the rebalance gives up what was dropped
+		}
 		return nil
 	}
 	if c.callListener(told, onRevoked, without(gone, revoking)) == nil {
@@ -95,11 +97,12 @@ func (c *Consumer) Unsubscribe(ctx context.Context) error {
 		bounded, cancel := c.bounded(ctx)
 		err = c.giveUpAll(bounded)
 		if errors.Is(context.Cause(bounded), ErrConsumerStopped) {
-			err = ErrConsumerStopped
+			cancel()
+			return ErrConsumerStopped // Stop does the rest, and tells of it
 		}
 		cancel()
 	}
-	c.sub.unsubscribe()
+	err = errors.Join(err, c.sub.unsubscribe())
 	if c.group != nil {
 		c.group.unsubscribed()
 	}

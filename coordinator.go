@@ -2,7 +2,6 @@ package kafka
 
 import (
 	"context"
-	"fmt"
 	"sync"
 	"time"
 
@@ -24,9 +23,12 @@ type group struct {
 	// The join under way, and what came of it.
 	answer   *protocol.JoinGroupResponse
 	assigned []protocol.ConsumerProtocolTopicPartition
-	counts   map[string]int // for the leader: partitions per topic of the group, as assigned
-	lastErr  error          // what Get calls are told, for Start
-	node     int32          // the coordinator asked last
+	shared   map[string]sharedTopic // for the leader: the topics of the group, as they were shared
+	racked   bool                   // for the leader: members tell their racks
+	lastErr  error                  // what Get calls are told, for Start
+	node     int32                  // the coordinator asked last
+
+	departures []*departure // who waits for this member to leave
 }
 
 func newGroup(c *Consumer) *group {
@@ -81,6 +83,14 @@ func (g *group) signal() {
 		close(g.changed)
 		g.changed = nil
 	}
+}
+
+// watch gives a channel that is closed at the next change. Called with mu held.
+func (g *group) watch() <-chan struct{} {
+	if g.changed == nil {
+		g.changed = make(chan struct{})
+	}
+	return g.changed
 }
 
 // do carries out one action; what takes time does so in a goroutine of its own, that ends with ctx.
@@ -162,10 +172,7 @@ func (g *group) awaitSettled(ctx context.Context) (memberIdentity, error) {
 			g.mu.Unlock()
 			return g.identity(), nil
 		}
-		if g.changed == nil {
-			g.changed = make(chan struct{})
-		}
-		changed := g.changed
+		changed := g.watch()
 		g.mu.Unlock()
 		select {
 		case <-changed:
@@ -173,15 +180,6 @@ func (g *group) awaitSettled(ctx context.Context) (memberIdentity, error) {
 			return memberIdentity{}, ctx.Err()
 		}
 	}
-}
-
-// leaveGroup gives everything up in good order and leaves, for Stop and Unsubscribe; it waits for that until ctx ends.
-func (g *group) leaveGroup(ctx context.Context) error {
-	g.post(evUnwanted{})
-	if err := g.awaitLeft(ctx); err != nil {
-		return fmt.Errorf("leaving group %q: %w", g.c.cfg.groupID, err)
-	}
-	return nil
 }
 
 // unsubscribed takes back a wish to join that came while the subscription was being dropped.
@@ -202,10 +200,10 @@ func (g *group) startOver() {
 	g.mu.Lock()
 	defer g.mu.Unlock()
 	g.m, g.events = fresh.m, nil
-	g.answer, g.assigned, g.counts, g.lastErr = nil, nil, nil, nil
+	g.answer, g.assigned, g.shared, g.lastErr = nil, nil, nil, nil
 	g.signal()
 	s.parked = false
-	if s.kind.following() {
+	if s.kind == subscribedTopics { // a pattern has to be matched first
 		g.events = []any{evWanted{reason: "the consumer has started"}}
 	}
 }
@@ -236,10 +234,7 @@ func (g *group) awaitLeft(ctx context.Context) error {
 			g.mu.Unlock()
 			return nil
 		}
-		if g.changed == nil {
-			g.changed = make(chan struct{})
-		}
-		changed := g.changed
+		changed := g.watch()
 		g.mu.Unlock()
 		select {
 		case <-changed:
@@ -288,7 +283,8 @@ func (g *group) failed() error {
 }
 
 // commitRefused takes in that the coordinator has refused a commit made as who. It reports whether the commit is to be
-// tried again when a rebalance is over: the group is only between two generations.
+// tried again when a rebalance is over: the group is only between two generations, also where its next one has begun and the
+// answer to JoinGroup, which tells, is still on its way.
 func (g *group) commitRefused(who memberIdentity, code protocol.ErrorCode) bool {
 	if who.generation < 0 {
 		return false // not as a member
@@ -296,7 +292,8 @@ func (g *group) commitRefused(who memberIdentity, code protocol.ErrorCode) bool 
 	g.post(evRefused{generation: who.generation, code: code})
 	g.mu.Lock()
 	defer g.mu.Unlock()
-	return code == protocol.RebalanceInProgress || (code == protocol.IllegalGeneration && (g.m.generation != who.generation || g.m.late != 0))
+	moving := g.m.state == memberJoining || g.m.state == memberSyncing || g.m.late != 0 || g.m.generation != who.generation
+	return code == protocol.RebalanceInProgress || (code == protocol.IllegalGeneration && moving)
 }
 
 // A GroupMetadata says as whom a consumer is a member of its group, for transactional producers that commit offsets

@@ -2,141 +2,9 @@ package kafka
 
 import (
 	"context"
-	"errors"
-	"fmt"
-	"log/slog"
 	"maps"
 	"slices"
-	"time"
-
-	"github.com/seed-7379b4e8/kafka/internal/cluster"
-	"github.com/seed-7379b4e8/kafka/protocol"
 )
-
-// assign is the leader's part of a rebalance: the assignor that the group chose shares the partitions of all topics that
-// members subscribe to.
-func (g *group) assign(ctx context.Context, name string, answer *protocol.JoinGroupResponse) ([]protocol.SyncGroupRequestAssignment, error) {
-	i := slices.IndexFunc(g.c.cfg.assignors, func(a Assignor) bool { return a.Name() == name })
-	if i < 0 {
-		return nil, fmt.Errorf("the coordinator chose the assignor %q, which this member does not offer", name)
-	}
-	members, topics := g.members(answer)
-	parts, err := g.partitionsOf(ctx, topics)
-	if err != nil {
-		return nil, err
-	}
-	if answer.SkipAssignment {
-		return nil, nil // a static leader that came back; the assignment stays (KIP-814)
-	}
-	shares, err := guardedAssign(g.c.cfg.assignors[i], members, parts)
-	if err != nil {
-		return nil, fmt.Errorf("assignor %q: %w", name, err)
-	}
-	out := make([]protocol.SyncGroupRequestAssignment, 0, len(members))
-	for _, m := range members {
-		share := shares[m.ID]
-		slices.SortFunc(share, compareTopicPartitions)
-		data, err := protocol.AppendConsumerProtocolAssignment(nil, 1, &protocol.ConsumerProtocolAssignment{AssignedPartitions: byTopic(share)})
-		if err != nil {
-			return nil, fmt.Errorf("assignor %q: %w", name, err)
-		}
-		out = append(out, protocol.SyncGroupRequestAssignment{MemberID: m.ID, Assignment: data})
-	}
-	return out, nil
-}
-
-// guardedAssign calls user code; a panic becomes an error.
-func guardedAssign(a Assignor, members []GroupMember, topics map[string][]PartitionInfo) (shares map[string][]TopicPartition, err error) {
-	defer func() {
-		if v := recover(); v != nil {
-			err = fmt.Errorf("panic: %v", v)
-		}
-	}()
-	return a.Assign(members, topics)
-}
-
-// members reads what the members of the group have said of themselves, and gives the union of their topics.
-func (g *group) members(answer *protocol.JoinGroupResponse) (members []GroupMember, topics []string) {
-	union := make(map[string]struct{})
-	for _, jm := range answer.Members {
-		m := GroupMember{ID: jm.MemberID, Generation: -1}
-		if jm.GroupInstanceID != nil {
-			m.InstanceID = *jm.GroupInstanceID
-		}
-		_, sub, err := protocol.DecodeConsumerProtocolSubscription(jm.Metadata)
-		if err != nil {
-			// One member's garbage is not to stop the group: it gets nothing.
-			g.c.log.Warn("kafka: a member's subscription cannot be read", "group", g.c.cfg.groupID, "member", jm.MemberID, "err", err)
-			members = append(members, m)
-			continue
-		}
-		m.Topics, m.UserData, m.Generation = sub.Topics, sub.UserData, sub.GenerationID
-		if sub.RackID != nil {
-			m.RackID = *sub.RackID
-		}
-		for _, t := range sub.OwnedPartitions {
-			for _, p := range t.Partitions {
-				m.Owned = append(m.Owned, TopicPartition{Topic: t.Topic, Partition: p})
-			}
-		}
-		for _, t := range sub.Topics {
-			union[t] = struct{}{}
-		}
-		members = append(members, m)
-	}
-	return members, slices.Sorted(maps.Keys(union))
-}
-
-// partitionsOf gives the partitions of the group's topics, asking the cluster, and keeps their numbers to notice growth.
-func (g *group) partitionsOf(ctx context.Context, topics []string) (map[string][]PartitionInfo, error) {
-	ctx, cancel := context.WithTimeout(ctx, g.c.cfg.requestTimeout)
-	defer cancel()
-	g.c.sub.mu.Lock()
-	g.c.sub.groupTopics = topics
-	g.c.sub.mu.Unlock()
-	g.c.watchTopics()
-	meta := &cluster.Metadata{}
-	if len(topics) > 0 {
-		var err error
-		if meta, err = g.c.fetchMetadata(ctx, "assignment", topics); err != nil {
-			return nil, err
-		}
-	}
-	out := make(map[string][]PartitionInfo, len(topics))
-	counts := make(map[string]int, len(topics))
-	for _, name := range topics {
-		t := meta.Topics[name]
-		if t == nil || (t.Err != protocol.None && len(t.Partitions) == 0) {
-			counts[name] = 0
-			continue
-		}
-		counts[name] = len(t.Partitions)
-		for i, p := range t.Partitions {
-			out[name] = append(out[name], PartitionInfo{Partition: int32(i), Racks: meta.Racks(p)})
-		}
-	}
-	g.mu.Lock()
-	g.counts = counts
-	g.mu.Unlock()
-	return out, nil
-}
-
-// grown says, to the leader, which of the group's topics has more partitions now than were shared. Fewer are a view from
-// before, or a topic made again.
-func (g *group) grown(meta *cluster.Metadata) (topic string, yes bool) {
-	g.mu.Lock()
-	defer g.mu.Unlock()
-	if !g.m.leader || (g.m.state != memberStable && g.m.state != memberApplying) {
-		return "", false
-	}
-	for topic, n := range g.counts {
-		t := meta.Topics[topic]
-		if t != nil && t.Err == protocol.None && len(t.Partitions) > n {
-			return topic, true
-		}
-	}
-	return "", false
-}
 
 // eager says whether this member gives everything up before each join: one eager assignor in the list makes it so.
 func (c *Consumer) eager() bool {
@@ -165,28 +33,24 @@ func (g *group) apply(ctx context.Context, round uint64) (again bool) {
 			}
 		}
 	}
-	var revoked []TopicPartition
+	revoked := make(map[TopicPartition]*partition)
 	for tp, p := range s.partitions {
 		if _, stays := assigned[tp]; !stays || p.dropped {
-			revoked = append(revoked, tp)
+			revoked[tp] = p
 		}
 	}
 	s.mu.Unlock()
-	if len(revoked) > 0 {
-		again = true
-		g.giveUpThese(ctx, revoked, c.cfg.revokeGrace)
-	}
+	gives := len(revoked)
+	again = gives > 0
+	g.giveUpThese(ctx, revoked, c.cfg.revokeGrace, true)
 	call, added, void := g.take(round, assigned, generation)
 	if void {
 		return false
 	}
 	c.log.Info("kafka: rebalanced", "group", c.cfg.groupID, "member", member, "generation", generation,
-		"assigned", len(assigned), "added", len(added), "revoked", len(revoked))
+		"assigned", len(assigned), "added", len(added), "revoked", gives)
 	if call != nil {
-		select {
-		case <-call.done:
-		case <-ctx.Done():
-		}
+		awaitCalls(ctx, []*listenerCall{call})
 	}
 	c.wakePositions()
 	c.watchTopics()
@@ -221,6 +85,7 @@ func (g *group) take(round uint64, assigned map[TopicPartition]struct{}, generat
 	}
 	s.lastOwned, s.lastGeneration = slices.Collect(maps.Keys(assigned)), generation
 	slices.SortFunc(s.lastOwned, compareTopicPartitions)
+	s.rebalanceEnds()
 	s.changedAssignment()
 	c.applyLeaders()
 	return c.callListener(s.listener, onAssigned, added), added, false
@@ -249,170 +114,4 @@ func (c *Consumer) groupStart(tp TopicPartition) startAt {
 		start = c.newStart(partitionIsNew)
 	}
 	return start
-}
-
-// giveUp gives up what a rebalance takes, or everything.
-func (g *group) giveUp(ctx context.Context, a actGiveUp) {
-	c, s := g.c, g.c.sub
-	s.mu.Lock()
-	var dropped, all []TopicPartition
-	for tp, p := range s.partitions {
-		switch {
-		case p.dropped && !a.lost:
-			dropped = append(dropped, tp)
-		case a.all || c.eager():
-			all = append(all, tp)
-		}
-	}
-	if a.lost {
-		revoking := s.revokingNow()
-		s.loseAll(all)
-		call := c.callListener(s.listener, onLost, without(all, revoking))
-		s.wake(nil)
-		s.signal()
-		s.mu.Unlock()
-		if len(all) > 0 {
-			c.log.Warn("kafka: partitions were lost", "group", c.cfg.groupID, "partitions", len(all), "reason", a.reason)
-		}
-		awaitCall(ctx, call)
-		return
-	}
-	s.mu.Unlock()
-	grace := c.cfg.revokeGrace
-	if a.all {
-		grace = 0
-	}
-	if len(dropped) > 0 {
-		g.giveUpThese(ctx, dropped, grace)
-	}
-	if len(all) > 0 {
-		g.giveUpThese(ctx, all, grace)
-	}
-}
-
-// revokingNow gives the partitions of which a listener has been told that they go. Called with mu held.
-func (s *subscription) revokingNow() map[TopicPartition]struct{} {
-	out := make(map[TopicPartition]struct{})
-	for tp, p := range s.partitions {
-		if p.revoking {
-			out[tp] = struct{}{}
-		}
-	}
-	return out
-}
-
-// without gives tps without those in a set.
-func without(tps []TopicPartition, set map[TopicPartition]struct{}) []TopicPartition {
-	return slices.DeleteFunc(slices.Clone(tps), func(tp TopicPartition) bool {
-		_, in := set[tp]
-		return in
-	})
-}
-
-func awaitCall(ctx context.Context, call *listenerCall) {
-	if call == nil {
-		return
-	}
-	select {
-	case <-call.done:
-	case <-ctx.Done():
-	}
-}
-
-// giveUpThese gives partitions up in good order: nothing more of them is handed out, what is in hand gets its grace to
-// settle, what is settled is committed, the listener is called, and they are gone.
-func (g *group) giveUpThese(ctx context.Context, tps []TopicPartition, grace time.Duration) {
-	c, s := g.c, g.c.sub
-	parts := make(map[TopicPartition]*partition, len(tps))
-	s.mu.Lock()
-	for _, tp := range tps {
-		if p := s.partitions[tp]; p != nil {
-			p.leaving = true
-			parts[tp] = p
-		}
-	}
-	s.mu.Unlock()
-	if c.autoCommits() {
-		if grace > 0 {
-			c.awaitSettling(ctx, parts, grace)
-		}
-		g.commitLeaving(ctx, parts)
-	}
-	s.mu.Lock()
-	told := s.listener
-	for tp, p := range parts {
-		if s.partitions[tp] != p {
-			delete(parts, tp) // lost or dropped meanwhile, and told so
-		}
-		p.revoking = true
-		if p.dropped {
-			told = s.dropTo
-		}
-	}
-	call := c.callListener(told, onRevoked, slices.Collect(maps.Keys(parts)))
-	s.mu.Unlock()
-	awaitCall(ctx, call)
-	s.mu.Lock()
-	gone := make([]TopicPartition, 0, len(parts))
-	for tp, p := range parts {
-		if s.partitions[tp] == p {
-			gone = append(gone, tp)
-		}
-	}
-	s.loseAll(gone)
-	s.wake(nil)
-	s.signal()
-	s.mu.Unlock()
-}
-
-// commitLeaving commits what is settled of partitions that go, within half the rebalance timeout.
-func (g *group) commitLeaving(ctx context.Context, parts map[TopicPartition]*partition) {
-	c := g.c
-	place := c.commits.enter()
-	defer place.leave()
-	c.sub.mu.Lock()
-	offsets := c.sub.toCommit(parts, time.Now())
-	c.sub.mu.Unlock()
-	if len(offsets) == 0 {
-		return
-	}
-	ctx, cancel := context.WithTimeout(ctx, min(c.cfg.rebalanceTimeout/2, 2*c.cfg.requestTimeout))
-	defer cancel()
-	who := func(context.Context) (memberIdentity, error) {
-		id := g.identity()
-		if id.generation < 0 {
-			return id, errors.New("the membership was lost")
-		}
-		return id, nil
-	}
-	if err := c.commit(ctx, "commit before partitions go", place, offsets, who, false); err != nil && ctx.Err() == nil {
-		c.log.Log(ctx, slog.LevelWarn, "kafka: committing what was settled before partitions go failed; it may be delivered again",
-			"group", c.cfg.groupID, "err", err)
-	}
-}
-
-// awaitSettling waits until nothing of the partitions is in hand, or the grace has passed.
-func (c *Consumer) awaitSettling(ctx context.Context, parts map[TopicPartition]*partition, grace time.Duration) {
-	ctx, cancel := context.WithTimeout(ctx, grace)
-	defer cancel()
-	s := c.sub
-	for {
-		s.mu.Lock()
-		inHand := false
-		for _, p := range parts {
-			offset, _ := s.settled(p)
-			inHand = inHand || (p.known && !p.gone && offset < p.position)
-		}
-		changed := s.watch()
-		s.awaitTurn = inHand
-		s.mu.Unlock()
-		if !inHand {
-			return
-		}
-		select {
-		case <-changed:
-		case <-ctx.Done():
-			return
-		}
-	}
 }

@@ -4,8 +4,10 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"log/slog"
 	"slices"
 	"time"
+	"unicode/utf8"
 
 	"github.com/seed-7379b4e8/kafka/internal/cluster"
 	"github.com/seed-7379b4e8/kafka/protocol"
@@ -27,12 +29,13 @@ func (g *group) join(ctx context.Context, a actJoin) {
 	req.RebalanceTimeoutMs = int32(cfg.rebalanceTimeout.Milliseconds())
 	req.GroupInstanceID = instanceOf(cfg.instanceID)
 	req.ProtocolType = protocolType
-	reason := a.reason
-	if len(reason) > 255 {
-		reason = reason[:255]
-	}
+	reason := shortened(a.reason)
 	req.Reason = &reason
-	req.Protocols = g.protocols(generation)
+	var err error
+	if req.Protocols, err = g.protocols(generation); err != nil {
+		g.post(evJoined{round: a.round, joinAnswer: joinAnswer{err: err, ours: true}})
+		return
+	}
 	resp, err := g.callLong(ctx, req)
 	if err != nil {
 		g.post(evJoined{round: a.round, joinAnswer: joinFailure(err)})
@@ -43,12 +46,36 @@ func (g *group) join(ctx context.Context, a actJoin) {
 	if r.ProtocolName != nil {
 		name = *r.ProtocolName
 	}
+	if r.ErrorCode == protocol.None && (!agrees(r.ProtocolType, protocolType) || !g.c.offers(name)) {
+		r.ErrorCode = protocol.InconsistentGroupProtocol // as Java takes it
+	}
 	g.mu.Lock()
 	g.answer = r
 	g.mu.Unlock()
 	g.post(evJoined{round: a.round, joinAnswer: joinAnswer{
 		code: r.ErrorCode, memberID: r.MemberID, generation: r.GenerationID, protocol: name, leader: r.Leader != "" && r.Leader == r.MemberID,
 	}})
+}
+
+// shortened gives what brokers take of a reason (KIP-800), without half a character at its end.
+func shortened(reason string) string {
+	const most = 255
+	if len(reason) <= most {
+		return reason
+	}
+	end := most
+	for end > 0 && !utf8.RuneStart(reason[end]) {
+		end--
+	}
+	return reason[:end]
+}
+
+// agrees says whether an answer's protocol type or name is the one that was asked for; older versions, and errors, have none.
+func agrees(got *string, want string) bool { return got == nil || *got == "" || *got == want }
+
+// offers says whether the consumer has an assignor of that name.
+func (c *Consumer) offers(name string) bool {
+	return slices.ContainsFunc(c.cfg.assignors, func(a Assignor) bool { return a.Name() == name })
 }
 
 // callLong sends what the coordinator answers only when every member has joined. Meanwhile metadata is asked for every now
@@ -89,15 +116,13 @@ func instanceOf(id string) *string {
 
 // protocols gives the assignors in order of preference, with what each wants the leader to know: the topics, what is owned
 // (KIP-429), in which generation it was given (KIP-792), and the rack (KIP-881).
-func (g *group) protocols(generation int32) []protocol.JoinGroupRequestProtocol {
+func (g *group) protocols(generation int32) ([]protocol.JoinGroupRequestProtocol, error) {
 	s := g.c.sub
 	s.mu.Lock()
 	topics := slices.Clone(s.topics)
 	owned := make([]TopicPartition, 0, len(s.partitions))
-	for tp, p := range s.partitions {
-		if !p.dropped {
-			owned = append(owned, tp)
-		}
+	for tp := range s.partitions {
+		owned = append(owned, tp) // also what was dropped meanwhile: it is owned until it is revoked
 	}
 	previous := s.lastOwned
 	previousGeneration := s.lastGeneration
@@ -108,9 +133,13 @@ func (g *group) protocols(generation int32) []protocol.JoinGroupRequestProtocol 
 	}
 	var out []protocol.JoinGroupRequestProtocol
 	for _, a := range g.c.cfg.assignors {
+		userData, err := guardedUserData(a, slices.Clone(previous), previousGeneration)
+		if err != nil {
+			return nil, err
+		}
 		sub := protocol.NewConsumerProtocolSubscription()
 		sub.Topics = topics
-		sub.UserData = a.UserData(slices.Clone(previous), previousGeneration)
+		sub.UserData = userData
 		sub.OwnedPartitions = byTopic(owned)
 		sub.GenerationID = generation
 		if g.c.cfg.rackID != "" {
@@ -122,7 +151,7 @@ func (g *group) protocols(generation int32) []protocol.JoinGroupRequestProtocol 
 		}
 		out = append(out, protocol.JoinGroupRequestProtocol{Name: a.Name(), Metadata: data})
 	}
-	return out
+	return out, nil
 }
 
 // byTopic groups sorted partitions.
@@ -149,6 +178,9 @@ func (g *group) sync(ctx context.Context, a actSync) {
 		GroupID: cfg.groupID, GenerationID: m.generation, MemberID: m.memberID, GroupInstanceID: instanceOf(cfg.instanceID),
 		ProtocolType: &kind, ProtocolName: &name,
 	}
+	if !m.leader {
+		g.leadsNoMore()
+	}
 	if m.leader && answer != nil {
 		assignments, err := g.assign(ctx, name, answer)
 		if err != nil {
@@ -170,6 +202,9 @@ func (g *group) sync(ctx context.Context, a actSync) {
 		return
 	}
 	r := resp.(*protocol.SyncGroupResponse)
+	if r.ErrorCode == protocol.None && (!agrees(r.ProtocolType, kind) || !agrees(r.ProtocolName, name)) {
+		r.ErrorCode = protocol.InconsistentGroupProtocol
+	}
 	if r.ErrorCode != protocol.None {
 		g.post(evSynced{round: a.round, code: r.ErrorCode})
 		return
@@ -203,13 +238,52 @@ func (g *group) beat(ctx context.Context, a actBeat) {
 	g.post(evBeat{beats: a.beats, code: resp.(*protocol.HeartbeatResponse).ErrorCode})
 }
 
-// leave tells the coordinator that this member goes; once, for the session timeout does it too.
+// leave tells the coordinator that this member goes.
 func (g *group) leave(ctx context.Context, a actLeave) {
-	reason := a.reason
-	req := &protocol.LeaveGroupRequest{GroupID: g.c.cfg.groupID, MemberID: a.memberID}
-	req.Members = []protocol.LeaveGroupRequestMember{{MemberID: a.memberID, Reason: &reason}}
-	if _, err := g.call(ctx, cluster.KindGeneral, req, 0); err != nil && ctx.Err() == nil {
-		g.c.log.Info("kafka: leaving the group was not confirmed; its session timeout removes this member", "group", g.c.cfg.groupID, "member", a.memberID, "err", err)
+	bounded, cancel := context.WithTimeout(ctx, g.c.cfg.sessionTimeout) // which removes it, too
+	err := g.sayLeave(bounded, a)
+	cancel()
+	if err != nil && a.turn != 0 && ctx.Err() == nil {
+		err = g.c.groupError("leaving group "+g.c.cfg.groupID, err)
+		g.wentWrong(slog.LevelInfo, "kafka: leaving the group was not confirmed; its session timeout removes this member", err)
 	}
 	g.post(evLeft{turn: a.turn})
+}
+
+// sayLeave sends LeaveGroup until there is an answer that says what came of it; once, where there is none.
+func (g *group) sayLeave(ctx context.Context, a actLeave) error {
+	backoff := g.c.cfg.backoff()
+	for attempt := 1; ; attempt++ {
+		req := &protocol.LeaveGroupRequest{GroupID: g.c.cfg.groupID, MemberID: a.memberID}
+		req.Members = []protocol.LeaveGroupRequestMember{{MemberID: a.memberID, Reason: &a.reason}}
+		resp, err := g.call(ctx, cluster.KindGeneral, req, 0)
+		code, coded := errors.AsType[protocol.ErrorCode](err)
+		if err == nil {
+			code = leaveCode(resp.(*protocol.LeaveGroupResponse))
+		} else if !coded {
+			return err
+		}
+		switch groupActionFor(leaveActions, code) {
+		case groupDone:
+			return nil
+		case groupCoordinator:
+			g.do(ctx, actForgetCoordinator{})
+		case groupRetry:
+		default:
+			return groupFailure("LeaveGroup", code)
+		}
+		if !sleep(ctx, backoff.After(attempt)) {
+			return errors.Join(ctx.Err(), groupFailure("LeaveGroup", code))
+		}
+	}
+}
+
+// leaveCode gives the outcome for the one member that was named.
+func leaveCode(r *protocol.LeaveGroupResponse) protocol.ErrorCode {
+	for _, m := range r.Members {
+		if r.ErrorCode == protocol.None {
+			return m.ErrorCode
+		}
+	}
+	return r.ErrorCode
 }

@@ -12,6 +12,7 @@ import (
 	"github.com/stretchr/testify/require"
 
 	"github.com/seed-7379b4e8/kafka/internal/cluster"
+	"github.com/seed-7379b4e8/kafka/protocol"
 )
 
 // heard is a listener that notes its calls, and may be held.
@@ -58,14 +59,9 @@ func holding(t *testing.T, l RebalanceListener, partitions int32) *Consumer {
 	t.Helper()
 	c, err := NewConsumer(WithLogger(nil), WithGroupID("g"), WithTopics("t"), WithRebalanceListener(l))
 	require.NoError(t, err)
-	stop := make(chan struct{})
-	c.listenerEnded = make(chan struct{})
 	c.cluster = cluster.New(c.clusterConfig())
-	go c.listenerLoop(stop)
-	t.Cleanup(func() {
-		close(stop)
-		<-c.listenerEnded
-	})
+	c.startListener()
+	t.Cleanup(func() { require.NoError(t, c.stopListener(context.Background())) })
 	c.sub.mu.Lock()
 	for p := range partitions {
 		c.sub.add([]TopicPartition{{"t", p}}, startAt{})
@@ -74,12 +70,23 @@ func holding(t *testing.T, l RebalanceListener, partitions int32) *Consumer {
 	return c
 }
 
+// these gives partitions of a consumer, to give up.
+func these(c *Consumer, tps ...TopicPartition) map[TopicPartition]*partition {
+	c.sub.mu.Lock()
+	defer c.sub.mu.Unlock()
+	parts := make(map[TopicPartition]*partition)
+	for _, tp := range tps {
+		parts[tp] = c.sub.partitions[tp]
+	}
+	return parts
+}
+
 func TestGroup_APartitionIsRevokedOrLostNeverBoth(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		h := &heard{hold: make(chan struct{})}
 		c := holding(t, h, 2)
 		var work sync.WaitGroup
-		work.Go(func() { c.group.giveUpThese(t.Context(), []TopicPartition{{"t", 0}}, 0) })
+		work.Go(func() { c.group.giveUpThese(t.Context(), these(c, TopicPartition{"t", 0}), 0, true) })
 		synctest.Wait()
 		require.Equal(t, []string{"revoked t-0"}, h.so())
 
@@ -103,7 +110,7 @@ func TestGroup_WhatIsLostDuringItsGraceIsNotRevokedToo(t *testing.T) {
 		c.sub.mu.Unlock()
 		began := time.Now()
 		var work sync.WaitGroup
-		work.Go(func() { c.group.giveUpThese(t.Context(), []TopicPartition{tp}, time.Minute) })
+		work.Go(func() { c.group.giveUpThese(t.Context(), these(c, tp), time.Minute, true) })
 		synctest.Wait()
 		require.Empty(t, h.so())
 		c.group.giveUp(t.Context(), actGiveUp{all: true, lost: true})
@@ -118,7 +125,7 @@ func TestGroup_SubscribeDoesNotRevokeWhatIsBeingRevoked(t *testing.T) {
 		h := &heard{hold: make(chan struct{})}
 		c := holding(t, h, 1)
 		var work sync.WaitGroup
-		work.Go(func() { c.group.giveUpThese(t.Context(), []TopicPartition{{"t", 0}}, 0) })
+		work.Go(func() { c.group.giveUpThese(t.Context(), these(c, TopicPartition{"t", 0}), 0, true) })
 		synctest.Wait()
 		require.NoError(t, c.Subscribe([]string{"u"}, WithListener(h)))
 		close(h.hold)
@@ -139,6 +146,25 @@ func TestGroup_AnAssignmentIsWithoutTopicsDroppedMeanwhile(t *testing.T) {
 		_, _, void = c.group.take(c.group.m.round+1, map[TopicPartition]struct{}{{"u", 0}: {}}, 1)
 		require.True(t, void, "of another round")
 	})
+}
+
+// The generation ends when the coordinator has every JoinGroup, and a commit on its way then is refused before the answer
+// that tells of the next one has come.
+func TestGroup_ACommitRefusedWhileAJoinIsOutIsTriedAgain(t *testing.T) {
+	c, err := NewConsumer(WithLogger(nil), WithGroupID("g"), WithTopics("t"))
+	require.NoError(t, err)
+	g := c.group
+	for state, again := range map[memberState]bool{
+		memberJoining: true, memberSyncing: true, memberStable: false, memberGivingUp: false, memberApplying: false,
+	} {
+		g.m.state, g.m.generation = state, 4
+		for _, code := range []protocol.ErrorCode{protocol.IllegalGeneration, protocol.RebalanceInProgress} {
+			want := again || code == protocol.RebalanceInProgress
+			require.Equal(t, want, g.commitRefused(memberIdentity{generation: 4, member: "a"}, code), "%v, %v", state, code)
+		}
+		require.False(t, g.commitRefused(memberIdentity{generation: 4, member: "a"}, protocol.UnknownMemberID), state)
+		require.True(t, g.commitRefused(memberIdentity{generation: 3, member: "a"}, protocol.IllegalGeneration), state)
+	}
 }
 
 // drive runs the group's loop until the test ends.

@@ -116,6 +116,7 @@ type joinAnswer struct {
 	code       protocol.ErrorCode
 	err        error // no answer
 	hopeless   bool  // and asking again cannot help by itself
+	ours       bool  // and nobody was asked: an assignor of this member failed
 	memberID   string
 	generation int32
 	protocol   string

@@ -7,7 +7,7 @@ import (
 	"github.com/seed-7379b4e8/kafka/protocol"
 )
 
-// A groupAction says what follows from an error code of JoinGroup, SyncGroup or Heartbeat.
+// A groupAction says what follows from an error code of JoinGroup, SyncGroup, Heartbeat or LeaveGroup.
 type groupAction int8
 
 const (
@@ -18,6 +18,7 @@ const (
 	groupSetID                          // join at once with the id in the answer (KIP-394)
 	groupFail                           // tell, and try again later
 	groupFatal                          // tell for ever
+	groupDone                           // nothing: it is as was asked for
 )
 
 // The tables have every code that the schemas document, and what was seen of brokers.
@@ -69,6 +70,20 @@ var (
 		protocol.InvalidGroupID:            groupFail,
 		protocol.FencedInstanceID:          groupFatal,
 	}
+	leaveActions = map[protocol.ErrorCode]groupAction{
+		protocol.None:                      groupDone,
+		protocol.UnknownMemberID:           groupDone, // it has gone already
+		protocol.FencedInstanceID:          groupDone, // its place is another's already
+		protocol.GroupIDNotFound:           groupDone,
+		protocol.CoordinatorLoadInProgress: groupRetry,
+		protocol.UnknownServerError:        groupRetry,
+		protocol.CoordinatorNotAvailable:   groupCoordinator,
+		protocol.NotCoordinator:            groupCoordinator,
+		protocol.RequestTimedOut:           groupCoordinator,
+		protocol.GroupAuthorizationFailed:  groupFail,
+		protocol.InvalidGroupID:            groupFail,
+		protocol.UnsupportedVersion:        groupFail,
+	}
 )
 
 func groupActionFor(table map[protocol.ErrorCode]groupAction, code protocol.ErrorCode) groupAction {
@@ -83,6 +98,9 @@ func groupActionFor(table map[protocol.ErrorCode]groupAction, code protocol.Erro
 
 // joined takes in the answer to a JoinGroup.
 func (m *membership) joined(now time.Time, a joinAnswer) []any {
+	if a.err != nil && a.ours {
+		return m.fail(now, a.err, false) // without a join the coordinator does give what is held to others
+	}
 	if a.err != nil && a.hopeless {
 		m.told = true
 		return append(m.again(now, "the coordinator cannot be asked"), actForgetCoordinator{}, actTell{err: a.err})

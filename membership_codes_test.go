@@ -98,6 +98,38 @@ func TestMembership_Codes(t *testing.T) {
 	}
 }
 
+// What each error code of LeaveGroup, of the group or the member, leads to.
+func TestLeave_Codes(t *testing.T) {
+	want := map[protocol.ErrorCode]groupAction{
+		protocol.None:                      groupDone,
+		protocol.UnknownMemberID:           groupDone,
+		protocol.FencedInstanceID:          groupDone,
+		protocol.GroupIDNotFound:           groupDone,
+		protocol.CoordinatorLoadInProgress: groupRetry,
+		protocol.UnknownServerError:        groupRetry,
+		protocol.NetworkException:          groupRetry, // unknown here, retriable
+		protocol.CoordinatorNotAvailable:   groupCoordinator,
+		protocol.NotCoordinator:            groupCoordinator,
+		protocol.RequestTimedOut:           groupCoordinator,
+		protocol.GroupAuthorizationFailed:  groupFail,
+		protocol.InvalidGroupID:            groupFail,
+		protocol.UnsupportedVersion:        groupFail,
+		protocol.UnsupportedSASLMechanism:  groupFail, // unknown here, not retriable
+	}
+	for code := range leaveActions {
+		require.Contains(t, want, code, code.Name())
+	}
+	for code, action := range want {
+		require.Equal(t, action, groupActionFor(leaveActions, code), code.Name())
+	}
+	member := func(code protocol.ErrorCode) []protocol.LeaveGroupResponseMember {
+		return []protocol.LeaveGroupResponseMember{{MemberID: "a", ErrorCode: code}}
+	}
+	require.Equal(t, protocol.NotCoordinator, leaveCode(&protocol.LeaveGroupResponse{ErrorCode: protocol.NotCoordinator}))
+	require.Equal(t, protocol.UnknownMemberID, leaveCode(&protocol.LeaveGroupResponse{Members: member(protocol.UnknownMemberID)}))
+	require.Equal(t, protocol.None, leaveCode(&protocol.LeaveGroupResponse{Members: member(protocol.None)}))
+}
+
 // What each error code of OffsetCommit, of one partition, leads to.
 func TestCommit_Codes(t *testing.T) {
 	want := map[protocol.ErrorCode]commitAction{

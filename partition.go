@@ -14,15 +14,17 @@ type partition struct {
 	epoch     uint64 // one more at every seek and when the partition goes: what was fetched before is void then
 	gone      bool   // no longer assigned
 	paused    bool
-	missing   bool  // assigned by hand, and not there when metadata last named its topic's partitions
-	dropped   bool  // the subscription is without its topic: it goes as soon as its listener was told
-	leaving   bool  // being given up: nothing more is handed out
-	revoking  bool  // OnPartitionsRevoked has been told, or is about to be: no other call says that it goes
-	gated     bool  // its listener has not returned from OnPartitionsAssigned
-	refused   bool  // its listener failed to take it: told, and not consumed, until the application seeks it
-	known     bool  // position is valid
-	position  int64 // offset of the next message to hand out
-	lastEpoch int32 // leader epoch of the batch before position; -1 unknown
+	missing   bool              // assigned by hand, and not there when metadata last named its topic's partitions
+	dropped   bool              // the subscription is without its topic: it goes as soon as its listener was told
+	dropTo    RebalanceListener // who is told: the listener of the subscription that had it
+	dropSeq   uint64            // which Subscribe dropped it
+	leaving   bool              // being given up: nothing more is handed out
+	revoking  bool              // OnPartitionsRevoked has been told, or is about to be: no other call says that it goes
+	gated     bool              // its listener has not returned from OnPartitionsAssigned
+	refused   bool              // its listener failed to take it: told, and not consumed, until the application seeks it
+	known     bool              // position is valid
+	position  int64             // offset of the next message to hand out
+	lastEpoch int32             // leader epoch of the batch before position; -1 unknown
 	start     startAt
 
 	handTurn     uint64 // the turn in which it last handed messages out

@@ -3,6 +3,7 @@ package kafka
 import (
 	"context"
 	"fmt"
+	"maps"
 	"runtime/debug"
 	"slices"
 	"time"
@@ -78,11 +79,27 @@ const (
 
 // A listenerCall is one call of a listener, in the queue.
 type listenerCall struct {
+	ctx      context.Context // what its ctx is made from
+	until    time.Time       // when its ctx ends
 	listener RebalanceListener
 	callback string
 	parts    []TopicPartition // sorted
 	done     chan struct{}    // closed when it has returned
-	err      error            // a *ListenerError; set before done is closed
+}
+
+// A listenerQueue is the calls that one Start has led to. One that is left behind with a call that hangs goes on with what is in
+// it when that returns, and then touches nothing of a later Start; the next queue begins after it, for calls come one at a time.
+type listenerQueue struct {
+	before *listenerQueue  // nil: none
+	calls  []*listenerCall // guarded by sub.mu
+	now    string          // the callback that runs; guarded by sub.mu
+	work   chan struct{}   // cap 1
+	stop   chan struct{}   // closed when no more calls come
+	ended  chan struct{}   // closed when the last call has returned
+}
+
+func newListenerQueue(before *listenerQueue) *listenerQueue {
+	return &listenerQueue{before: before, work: make(chan struct{}, 1), stop: make(chan struct{}), ended: make(chan struct{})}
 }
 
 // listenerKey marks the ctx that a listener is called with.
@@ -97,61 +114,180 @@ func (c *Consumer) insideListener(ctx context.Context) bool {
 // callListener queues a call, or gives nil where there is nobody to call or nothing to tell. Get calls hand nothing out
 // until it has returned. Called with sub.mu held.
 func (c *Consumer) callListener(l RebalanceListener, callback string, parts []TopicPartition) *listenerCall {
-	if l == nil || len(parts) == 0 {
+	return c.callListenerUntil(context.Background(), time.Now().Add(c.rebalanceTimeout()), l, callback, parts)
+}
+
+// callListenerUntil is callListener for a call whose time has begun before, or may end sooner. Called with sub.mu held.
+func (c *Consumer) callListenerUntil(ctx context.Context, until time.Time, l RebalanceListener, callback string, parts []TopicPartition) *listenerCall {
+	q := c.listeners
+	if l == nil || len(parts) == 0 || q == nil {
 		return nil
 	}
-	call := &listenerCall{listener: l, callback: callback, parts: slices.Clone(parts), done: make(chan struct{})}
+	call := &listenerCall{ctx: ctx, until: until, listener: l, callback: callback, parts: slices.Clone(parts), done: make(chan struct{})}
 	slices.SortFunc(call.parts, compareTopicPartitions)
 	c.sub.listening++
-	c.listenerCalls = append(c.listenerCalls, call)
+	q.calls = append(q.calls, call)
 	select {
-	case c.listenerWork <- struct{}{}:
+	case q.work <- struct{}{}:
 	default:
 	}
 	return call
 }
 
-// listenerLoop makes the calls. It ends with the queue once the consumer has stopped; a callback that hangs is left behind
-// with it.
-func (c *Consumer) listenerLoop(stop <-chan struct{}) {
-	defer close(c.listenerEnded)
+// listenerLoop makes the calls of a queue. It ends with the queue once the consumer has stopped; a callback that hangs is left
+// behind with it.
+func (c *Consumer) listenerLoop(q *listenerQueue) {
+	defer close(q.ended)
+	if !c.followsBefore(q) {
+		return
+	}
 	for {
 		c.sub.mu.Lock()
 		var call *listenerCall
-		if len(c.listenerCalls) > 0 {
-			call = c.listenerCalls[0]
-			c.listenerCalls = c.listenerCalls[1:]
-			c.listenerNow = call.callback
+		if len(q.calls) > 0 {
+			call = q.calls[0]
+			q.calls = q.calls[1:]
+			q.now = call.callback
 		}
 		c.sub.mu.Unlock()
 		if call == nil {
 			select {
-			case <-c.listenerWork:
+			case <-q.work:
 				continue
-			case <-stop:
+			case <-q.stop:
 				return
 			}
 		}
-		c.runListener(call)
+		c.runListener(q, call)
 	}
 }
 
+// startListener makes the queue of a Start, and starts its goroutine.
+func (c *Consumer) startListener() {
+	q := newListenerQueue(c.listenersPast)
+	c.sub.mu.Lock()
+	c.listeners, c.listenersPast = q, nil
+	c.sub.mu.Unlock()
+	go c.listenerLoop(q) // ends after q.stop is closed; stopListener waits for it
+}
+
+// stopListener waits for the listener's goroutine; one that hangs in user code is named and left behind.
+func (c *Consumer) stopListener(ctx context.Context) error {
+	c.sub.mu.Lock()
+	q := c.listeners
+	c.sub.mu.Unlock()
+	close(q.stop)
+	select {
+	case <-q.ended:
+		return nil
+	case <-ctx.Done():
+	}
+	select {
+	case <-q.ended:
+		return nil
+	default:
+	}
+	c.callback.Store(false) // it lets no call in any more
+	c.sub.mu.Lock()
+	name := q.now
+	c.sub.mu.Unlock()
+	if name == "" {
+		return fmt.Errorf("the rebalance listener of an earlier start hangs: %w", ctx.Err())
+	}
+	return fmt.Errorf("%s of the rebalance listener hangs and is left behind: %w", name, ctx.Err())
+}
+
+// loseWhatWasTold tells the listener that the partitions of which it was told are gone, when nothing can be committed for them
+// any more. Called with sub.mu held.
+func (c *Consumer) loseWhatWasTold(ctx context.Context, until time.Time) []*listenerCall {
+	if !c.sub.kind.following() {
+		return nil
+	}
+	lost := make(map[TopicPartition]*partition)
+	for tp, p := range c.sub.partitions {
+		if told := c.group == nil && p.dropped; !p.revoking && !told {
+			lost[tp] = p
+		}
+	}
+	return c.tellGone(ctx, until, onLost, lost)
+}
+
+// tellGone queues the calls for partitions that go. What a Subscribe has dropped, the listener of before it is to hear, and first.
+// Called with sub.mu held.
+func (c *Consumer) tellGone(ctx context.Context, until time.Time, callback string, parts map[TopicPartition]*partition) (calls []*listenerCall) {
+	type hearer struct {
+		l   RebalanceListener
+		tps []TopicPartition
+	}
+	stay, dropped := hearer{l: c.sub.listener}, make(map[uint64]*hearer)
+	for tp, p := range parts {
+		h := &stay
+		if p.dropped {
+			if h = dropped[p.dropSeq]; h == nil {
+				h = &hearer{l: p.dropTo}
+				dropped[p.dropSeq] = h
+			}
+		}
+		h.tps = append(h.tps, tp)
+	}
+	hearers := make([]*hearer, 0, len(dropped)+1)
+	for _, seq := range slices.Sorted(maps.Keys(dropped)) {
+		hearers = append(hearers, dropped[seq])
+	}
+	for _, h := range append(hearers, &stay) {
+		if call := c.callListenerUntil(ctx, until, h.l, callback, h.tps); call != nil {
+			calls = append(calls, call)
+		}
+	}
+	return calls
+}
+
+// followsBefore waits for the queue before to end. False: this one has ended sooner, with nothing in it.
+func (c *Consumer) followsBefore(q *listenerQueue) bool {
+	if q.before == nil {
+		return true
+	}
+	select {
+	case <-q.before.ended:
+	case <-q.stop:
+		c.sub.mu.Lock()
+		empty := len(q.calls) == 0
+		c.sub.mu.Unlock()
+		if empty {
+			return false
+		}
+		<-q.before.ended
+	}
+	q.before = nil // nor is what it holds in memory needed
+	return true
+}
+
 // runListener makes one call and takes in how it ended.
-func (c *Consumer) runListener(call *listenerCall) {
-	ctx, cancel := context.WithTimeout(context.WithValue(context.Background(), listenerKey{}, c), c.rebalanceTimeout())
+func (c *Consumer) runListener(q *listenerQueue, call *listenerCall) {
+	ctx, cancel := context.WithDeadline(context.WithValue(call.ctx, listenerKey{}, c), call.until)
 	defer cancel()
-	watch := time.AfterFunc(c.rebalanceTimeout()/2, func() { c.warnDeadlock(call) })
+	half := time.Until(call.until) / 2
+	watch := time.AfterFunc(half, func() { c.warnDeadlock(call, half) })
 	defer watch.Stop()
 	c.callback.Store(true)
 	err := c.guarded(ctx, call)
 	c.callback.Store(false)
 	c.sub.mu.Lock()
 	defer c.sub.mu.Unlock()
-	c.listenerNow = ""
+	defer close(call.done)
+	q.now = ""
+	if err != nil {
+		err = &ListenerError{Callback: call.callback, Partitions: call.parts, Err: err}
+	}
+	if c.listeners != q {
+		if err != nil {
+			c.sub.failOnce(err) // its partitions are gone
+		}
+		return
+	}
 	c.sub.listening--
 	if err != nil {
-		call.err = &ListenerError{Callback: call.callback, Partitions: call.parts, Err: err}
-		c.listenerFailed(call)
+		c.listenerFailed(call, err)
 	}
 	for _, tp := range call.parts {
 		if p := c.sub.partitions[tp]; p != nil && call.callback == onAssigned {
@@ -162,7 +298,6 @@ func (c *Consumer) runListener(call *listenerCall) {
 		c.sub.removeDropped(call.parts)
 		c.sub.assignment() // a topic that was subscribed again meanwhile starts over
 	}
-	close(call.done)
 	c.sub.wake(nil)
 	c.sub.signal()
 }
@@ -187,29 +322,29 @@ func (c *Consumer) guarded(ctx context.Context, call *listenerCall) (err error) 
 
 // listenerFailed makes Get calls tell of it: once where partitions went, until they are sought or assigned again where
 // they came. Called with sub.mu held.
-func (c *Consumer) listenerFailed(call *listenerCall) {
+func (c *Consumer) listenerFailed(call *listenerCall, err error) {
 	s := c.sub
 	if call.callback != onAssigned {
-		s.failOnce(call.err)
+		s.failOnce(err)
 		return
 	}
 	for _, tp := range call.parts {
 		if p := s.partitions[tp]; p != nil && p.gated {
 			p.buf.dropFrom(0, s.budget)
-			s.fail(p, call.err)
+			s.fail(p, err)
 			p.refused = true
 		}
 	}
 }
 
-// warnDeadlock is for a listener that has run for half of its time while a Get call waits: it may be waiting for what that
+// warnDeadlock is for a listener that has run for half of its time, ran, while a Get call waits: it may be waiting for what that
 // call's caller holds.
-func (c *Consumer) warnDeadlock(call *listenerCall) {
+func (c *Consumer) warnDeadlock(call *listenerCall, ran time.Duration) {
 	c.sub.mu.Lock()
 	waits := len(c.sub.waiters) > 0
 	c.sub.mu.Unlock()
 	if waits {
 		c.log.Warn("kafka: a rebalance listener is still running while a Get call waits for it: likely a deadlock, if the listener waits for a lock that the caller of GetOne or GetMany holds",
-			"callback", call.callback, "partitions", fmt.Sprint(call.parts), "running_for", c.rebalanceTimeout()/2)
+			"callback", call.callback, "partitions", fmt.Sprint(call.parts), "running_for", ran)
 	}
 }

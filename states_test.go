@@ -380,13 +380,8 @@ func groupOfOne(k *fakebroker.Cluster) {
 	})
 	generation := int32(0)
 	k.Handle(protocol.KeyJoinGroup, func(call *fakebroker.Call) fakebroker.Reply {
-		req := call.Request.(*protocol.JoinGroupRequest)
-		resp := protocol.NewJoinGroupResponse()
 		generation++
-		resp.GenerationID, resp.MemberID, resp.Leader = generation, "member", "member"
-		resp.ProtocolType, resp.ProtocolName = &req.ProtocolType, &req.Protocols[0].Name
-		resp.Members = []protocol.JoinGroupResponseMember{{MemberID: "member", Metadata: req.Protocols[0].Metadata}}
-		return fakebroker.Reply{Response: resp}
+		return fakebroker.Reply{Response: joinedAlone(call.Request.(*protocol.JoinGroupRequest), generation)}
 	})
 	k.Handle(protocol.KeySyncGroup, func(call *fakebroker.Call) fakebroker.Reply {
 		req := call.Request.(*protocol.SyncGroupRequest)
@@ -402,6 +397,15 @@ func groupOfOne(k *fakebroker.Cluster) {
 	k.Handle(protocol.KeyLeaveGroup, func(*fakebroker.Call) fakebroker.Reply {
 		return fakebroker.Reply{Response: &protocol.LeaveGroupResponse{}}
 	})
+}
+
+// joinedAlone is the answer to the only member of a group.
+func joinedAlone(req *protocol.JoinGroupRequest, generation int32) *protocol.JoinGroupResponse {
+	resp := protocol.NewJoinGroupResponse()
+	resp.GenerationID, resp.MemberID, resp.Leader = generation, "member", "member"
+	resp.ProtocolType, resp.ProtocolName = &req.ProtocolType, &req.Protocols[0].Name
+	resp.Members = []protocol.JoinGroupResponseMember{{MemberID: "member", Metadata: req.Protocols[0].Metadata}}
+	return resp
 }
 
 // methodsWithoutRow gives the exported methods of Consumer and TypedConsumer that none of a state's labels has a call for.

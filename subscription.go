@@ -1,6 +1,7 @@
 package kafka
 
 import (
+	"errors"
 	"fmt"
 	"maps"
 	"regexp"
@@ -29,10 +30,12 @@ type subscription struct {
 	kind           subscriptionKind
 	topics         []string // sorted; those that match, for a pattern
 	pattern        *regexp.Regexp
+	matched        bool // the pattern was held to a complete view of the cluster: what matches from now on is new
 	listener       RebalanceListener
 	had            map[TopicPartition]struct{} // lost in a rebalance or by eviction
+	givenUp        map[TopicPartition]heldPart // given up in the rebalance that is under way, which may bring them back
 	firstStart     map[TopicPartition]int64    // where this consumer first started on a partition for want of a committed offset
-	dropTo         RebalanceListener           // who is told of dropped partitions
+	drops          uint64                      // counts the calls that may drop partitions
 	lastOwned      []TopicPartition            // the last assignment the group gave, and its generation
 	lastGeneration int32
 	seen           map[string]*topicWatch // what was seen of each of topics; forgotten with it
@@ -79,7 +82,10 @@ type waiter struct {
 }
 
 func newSubscription() *subscription {
-	return &subscription{turn: 1, had: make(map[TopicPartition]struct{}), firstStart: make(map[TopicPartition]int64), seen: make(map[string]*topicWatch), partitions: make(map[TopicPartition]*partition)}
+	return &subscription{
+		turn: 1, had: make(map[TopicPartition]struct{}), givenUp: make(map[TopicPartition]heldPart), firstStart: make(map[TopicPartition]int64),
+		seen: make(map[string]*topicWatch), partitions: make(map[TopicPartition]*partition),
+	}
 }
 
 // signal does what close(changed) is for.
@@ -173,7 +179,7 @@ func (s *subscription) subscribe(call string, topics []string, pattern *regexp.R
 		return nil, nil, illegalState(call, "%v is subscribed already; Unsubscribe first", s.kind)
 	}
 	told = s.listener
-	s.kind, s.pattern, s.listener = kind, pattern, l
+	s.kind, s.pattern, s.listener, s.matched = kind, pattern, l, false
 	if pattern == nil {
 		s.topics = slices.Compact(slices.Sorted(slices.Values(topics)))
 	} else {
@@ -185,12 +191,13 @@ func (s *subscription) subscribe(call string, topics []string, pattern *regexp.R
 		}
 	}
 	s.assigned = s.assigned && pattern == nil && len(gone) < len(s.partitions)
+	s.drops++
 	for _, tp := range gone {
 		p := s.partitions[tp]
 		p.dropped, p.leaving = true, true
+		p.dropTo, p.dropSeq = told, s.drops
 		s.dirty(p)
 	}
-	s.dropTo = told
 	s.forgetTopics()
 	s.clearTopicFailures()
 	s.changedAssignment()
@@ -238,8 +245,9 @@ func (s *subscription) assign(tps []TopicPartition, start startAt) (map[TopicPar
 	return offsets, nil
 }
 
-// unsubscribe drops everything.
-func (s *subscription) unsubscribe() {
+// unsubscribe drops everything, but what ends the consumer for good. It gives what a listener has failed with and no Get call has
+// told.
+func (s *subscription) unsubscribe() error {
 	s.mu.Lock()
 	defer s.mu.Unlock()
 	s.kind, s.topics, s.pattern, s.listener, s.assigned = subscribedNothing, nil, nil, nil, false
@@ -248,11 +256,25 @@ func (s *subscription) unsubscribe() {
 		all = append(all, tp)
 	}
 	s.remove(all)
-	s.failures, s.dropTo = nil, nil
+	untold := s.untold()
+	s.failures = slices.DeleteFunc(s.failures, func(f *failure) bool { return !fatal(f.err) })
 	s.forgetTopics()
 	clear(s.had)
+	clear(s.givenUp)
 	clear(s.firstStart)
 	s.changedAssignment()
+	return untold
+}
+
+// untold joins the events of a listener that no Get call has told yet: nobody else would.
+func (s *subscription) untold() error {
+	var errs []error
+	for _, f := range s.failures {
+		if _, ok := errors.AsType[*ListenerError](f.err); ok && f.once {
+			errs = append(errs, f.err)
+		}
+	}
+	return errors.Join(errs...)
 }
 
 // forgetTopics drops what was seen of topics that do not matter any more: of one that comes back later, what was written
@@ -532,15 +554,18 @@ func (s *subscription) setPaused(call string, tps []TopicPartition, paused bool)
 	return nil
 }
 
-// forgetCluster takes back what a start that failed has learned.
-func (s *subscription) forgetCluster() {
+// forgetCluster takes back what a start that failed has learned. It gives what a listener has failed with meanwhile.
+func (s *subscription) forgetCluster() error {
 	s.mu.Lock()
 	defer s.mu.Unlock()
+	untold := s.untold()
 	s.failures, s.starved, s.held = nil, nil, nil
 	clear(s.seen)
 	s.listening = 0
 	s.undecoded = queue[*partition]{}
 	s.ring = queue[*partition]{}
+	clear(s.givenUp)
+	s.matched = false
 	if s.kind.following() {
 		s.assigned = false
 	}
@@ -558,6 +583,7 @@ func (s *subscription) forgetCluster() {
 			s.partitions[tp] = fresh
 		}
 	}
+	return untold
 }
 
 // String is for logs.

@@ -149,6 +149,35 @@ func TestGroupCommit_WaitsForARebalance(t *testing.T) {
 	})
 }
 
+// An eager member has given everything up while the group rebalances. Commits by hand wait for the end, and go through for what is
+// back.
+func TestGroupCommit_WaitsForAnEagerRebalance(t *testing.T) {
+	kafkatest.Each(t, func(t *testing.T, c *kafkatest.Cluster) {
+		topic, tps := filled(t, c, 2, 10)
+		eager := kafka.WithAssignors(kafka.StickyAssignor)
+		a, _ := startMember(t, c, topic, []string{topic}, noAutoCommit, eager)
+		b, holds := startMember(t, c, topic, []string{topic}, noAutoCommit, eager)
+		shared(t, tps, a, b)
+		tp := a.Assignment()[0]
+		msgs := read(t, a, 10)
+		slow := make(chan struct{})
+		holds.forget()
+		holds.on(inCallback("OnPartitionsRevoked", func(context.Context, *kafka.Consumer, []kafka.TopicPartition) error { <-slow; return nil }))
+		require.NoError(t, a.EnforceRebalance("for the test"))
+		holds.await(t, 1) // b joins when that returns
+		eventually(t, func() bool { return len(a.Assignment()) == 0 }, "a does not give up")
+		all := inBackground(func() error { return a.Commit(within(t)) })
+		blocked(t, all)
+		one := inBackground(func() error { return a.CommitMessages(within(t), msgs[9]) })
+		blocked(t, one)
+		close(slow)
+		require.NoError(t, ended(t, all).err)
+		require.NoError(t, ended(t, one).err)
+		require.Equal(t, []kafka.TopicPartition{tp}, a.Assignment())
+		require.EqualValues(t, 10, storedAt(t, c, topic, tp))
+	})
+}
+
 // In OnPartitionsRevoked a commit works also when it is the consumer itself that gives partitions up.
 func TestGroupCommit_InsideOnPartitionsRevoked(t *testing.T) {
 	kafkatest.Each(t, func(t *testing.T, c *kafkatest.Cluster) {

@@ -1,6 +1,7 @@
 package acceptance
 
 import (
+	"context"
 	"fmt"
 	"testing"
 	"time"
@@ -178,5 +179,28 @@ func TestGroupFailover_StopWithAHungCoordinator(t *testing.T) {
 		require.LessOrEqual(t, time.Since(began), 5*time.Second+200*time.Millisecond)
 		hung.Continue(t)
 		g.ledger.complete(t, g.feed.end(t))
+	})
+}
+
+// With every broker hung, Stop ends in its time, and so that the listener is called: the commit does not take all of it.
+func TestGroupFailover_StopWithEveryBrokerHungTellsTheListener(t *testing.T) {
+	kafkatest.Each3(t, func(t *testing.T, c *kafkatest.Cluster) {
+		topic, tps := filled(t, c, 1, 5)
+		a, calls := startMember(t, c, topic, []string{topic}, kafka.WithAutoCommitInterval(time.Hour))
+		readMany(t, a, 5)
+		calls.forget()
+		for _, n := range c.Nodes() {
+			n.Pause(t)
+		}
+		began := time.Now()
+		err := a.Stop(until(t, 3*time.Second))
+		took := time.Since(began)
+		for _, n := range c.Nodes() {
+			n.Continue(t)
+		}
+		require.ErrorIs(t, err, context.DeadlineExceeded)
+		require.ErrorContains(t, err, "committing what was settled")
+		require.Less(t, took, 3*time.Second+short)
+		require.Equal(t, []told{revoked(tps...)}, calls.so())
 	})
 }

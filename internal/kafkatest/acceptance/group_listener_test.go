@@ -4,6 +4,7 @@ import (
 	"context"
 	"errors"
 	"log/slog"
+	"slices"
 	"testing"
 	"time"
 
@@ -265,5 +266,77 @@ func TestGroupListener_LostPartitions(t *testing.T) {
 				readMany(t, a, 10) // nothing was committed
 			})
 		}
+	})
+}
+
+// What Subscribe drops while an earlier giving up runs is revoked, and told to the listener of its time, before another member has it.
+func TestGroupListener_WhatIsDroppedIsRevokedBeforeAnotherHasIt(t *testing.T) {
+	kafkatest.Each(t, func(t *testing.T, c *kafkatest.Cluster) {
+		one, first := filled(t, c, 1, 1)
+		two, second := filled(t, c, 1, 1)
+		three, _ := filled(t, c, 1, 1)
+		group := kafkatest.TopicName(t)
+		events, release := make(chan string, 10), make(chan struct{})
+		entered := make(chan struct{})
+		says := func(name string) kafka.RebalanceFuncs {
+			say := func(what string) func(context.Context, *kafka.Consumer, []kafka.TopicPartition) error {
+				return func(_ context.Context, _ *kafka.Consumer, tps []kafka.TopicPartition) error {
+					if what == " loses " && tps[0] == first[0] {
+						close(entered)
+						<-release
+					}
+					if what == " loses " && tps[0] == second[0] {
+						<-time.After(2 * short) // time for another to come first
+					}
+					events <- name + what + tps[0].Topic
+					return nil
+				}
+			}
+			return kafka.RebalanceFuncs{Revoked: say(" loses "), Assigned: say(" gets ")}
+		}
+		a := start(t, c, append(groupOptions(group), cooperative, kafka.WithTopics(one, two), kafka.WithRebalanceListener(says("a1")))...)
+		require.Contains(t, []string{"a1 gets " + one, "a1 gets " + two}, <-events)
+		require.NoError(t, a.Subscribe([]string{two}, kafka.WithListener(says("a2"))))
+		<-entered
+		require.NoError(t, a.Subscribe([]string{three}, kafka.WithListener(says("a3"))))
+		b := newConsumer(t, c, append(groupOptions(group), cooperative, kafka.WithTopics(two), kafka.WithRebalanceListener(says("b")))...)
+		t.Cleanup(func() { _ = b.Close() })
+		starting := inBackground(func() error { return b.Start(within(t)) })
+		blocked(t, starting)
+		close(release)
+		require.NoError(t, ended(t, starting).err)
+		var seen []string
+		for len(seen) < 4 {
+			select {
+			case e := <-events:
+				seen = append(seen, e)
+			case <-time.After(testTime):
+				require.Fail(t, "an event is missing", "%v", seen)
+			}
+		}
+		at := func(e string) int { return slices.Index(seen, e) }
+		require.ElementsMatch(t, []string{"a1 loses " + one, "a2 loses " + two, "b gets " + two, "a3 gets " + three}, seen)
+		require.Less(t, at("a2 loses "+two), at("b gets "+two))
+	})
+}
+
+// What the listener fails with when everything goes is in the error of Unsubscribe, and of Stop.
+func TestGroupListener_FailuresAtTheEndAreReturned(t *testing.T) {
+	kafkatest.Each(t, func(t *testing.T, c *kafkatest.Cluster) {
+		topic, _ := filled(t, c, 1, 1)
+		sorry := errors.New("sorry")
+		a, calls := startMember(t, c, topic, []string{topic})
+		calls.on(inCallback("OnPartitionsRevoked", func(context.Context, *kafka.Consumer, []kafka.TopicPartition) error { return sorry }))
+		require.ErrorIs(t, a.Unsubscribe(within(t)), sorry)
+		nothing(t, a) // told once
+		calls.forget()
+		require.NoError(t, a.Subscribe([]string{topic}, kafka.WithListener(calls)))
+		calls.await(t, 1)
+		err := a.Stop(within(t))
+		require.ErrorIs(t, err, sorry)
+		var failed *kafka.ListenerError
+		require.ErrorAs(t, err, &failed)
+		require.Equal(t, "OnPartitionsRevoked", failed.Callback)
+		require.NoError(t, a.Stop(within(t)), "a second time")
 	})
 }

@@ -82,6 +82,12 @@ func TestGroupMember_FencedInstanceIsFatal(t *testing.T) {
 		require.Equal(t, lost(tps...), heard.so()[1])
 		_, err := a.Committed(within(t), tps...)
 		require.NoError(t, err)
+		require.NoError(t, a.Unsubscribe(within(t)))
+		_, err = a.GetOne(within(t))
+		require.ErrorIs(t, err, protocol.FencedInstanceID, "with nothing subscribed too")
+		require.NoError(t, a.Subscribe([]string{topic}))
+		_, err = a.GetMany(within(t))
+		require.ErrorIs(t, err, protocol.FencedInstanceID, "a new subscription does not help")
 		require.NoError(t, a.Stop(within(t)))
 		produce(t, c, topic, 0, "next")
 		eventually(t, func() bool {

@@ -3,6 +3,7 @@ package acceptance
 import (
 	"context"
 	"regexp"
+	"slices"
 	"testing"
 	"time"
 
@@ -43,8 +44,9 @@ func TestGroupTopics_Pattern(t *testing.T) {
 			produce(t, c, prefix+".two", p, "first", "second")
 		}
 		all := append(allOf(prefix+".one", 2), allOf(prefix+".two", 2)...)
+		// a may have both old ones, and b the new ones, before a knows of those
+		eventually(t, func() bool { return slices.Equal(a.Subscription(), []string{prefix + ".one", prefix + ".two"}) }, "a does not see the new topic")
 		shared(t, all, a, b)
-		require.Equal(t, []string{prefix + ".one", prefix + ".two"}, a.Subscription())
 		for _, consumer := range []*kafka.Consumer{a, b} {
 			for _, tp := range consumer.Assignment() {
 				if tp.Topic == prefix+".two" {
@@ -58,6 +60,36 @@ func TestGroupTopics_Pattern(t *testing.T) {
 		c.DeleteTopic(t, prefix+".one")
 		shared(t, allOf(prefix+".two", 2), a, b)
 		require.Equal(t, []string{prefix + ".two"}, a.Subscription())
+	})
+}
+
+// Topics that a pattern finds when a running consumer subscribes to it are not new: the reset policy is for them. The group is
+// joined once, when it is known what matches.
+func TestGroupTopics_PatternOnARunningConsumerFindsOldTopics(t *testing.T) {
+	kafkatest.Each(t, func(t *testing.T, c *kafkatest.Cluster) {
+		prefix := kafkatest.TopicName(t)
+		one, two := prefix+".one", prefix+".two"
+		for _, name := range []string{one, two} {
+			c.CreateTopic(t, name, kafkatest.Topic{})
+			produce(t, c, name, 0, numbered(0, 5)...)
+		}
+		a := start(t, c, append(groupOptions(prefix), soonKnown, noAutoCommit, kafka.WithAutoOffsetReset(kafka.ResetLatest))...)
+		require.NoError(t, a.SubscribePattern(regexp.QuoteMeta(prefix)+`\.(one|three)`))
+		eventually(t, func() bool { return len(a.Assignment()) == 1 }, "no assignment")
+		require.EqualValues(t, 5, position(t, a, tpOf(one, 0)))
+		first, _ := a.GroupMetadata()
+		require.EqualValues(t, 1, first.GenerationID)
+		require.NoError(t, a.SubscribePattern(regexp.QuoteMeta(prefix)+`\..*`))
+		eventually(t, func() bool { return len(a.Assignment()) == 2 }, "the second pattern finds nothing")
+		require.EqualValues(t, 5, position(t, a, tpOf(two, 0)))
+		nothing(t, a)
+		c.CreateTopic(t, prefix+".three", kafkatest.Topic{})
+		produce(t, c, prefix+".three", 0, "first")
+		require.Equal(t, []string{"first"}, texts(read(t, a, 1)), "of one that is new")
+		require.NoError(t, a.Unsubscribe(within(t)))
+		require.NoError(t, a.SubscribePattern(regexp.QuoteMeta(prefix)+`\.one`))
+		eventually(t, func() bool { return len(a.Assignment()) == 1 }, "no assignment")
+		require.EqualValues(t, 5, position(t, a, tpOf(one, 0)))
 	})
 }
 

@@ -1,0 +1,132 @@
+package kafka
+
+import (
+	"context"
+	"testing"
+	"testing/synctest"
+
+	"github.com/stretchr/testify/require"
+
+	"github.com/seed-7379b4e8/kafka/internal/fakebroker"
+	"github.com/seed-7379b4e8/kafka/protocol"
+)
+
+// commitsByHand are the ways to commit what was handed out of orders-0, two messages, by hand.
+var commitsByHand = map[string]func(ctx context.Context, c *Consumer) error{
+	"Commit": func(ctx context.Context, c *Consumer) error { return c.Commit(ctx) },
+	"CommitOffsets": func(ctx context.Context, c *Consumer) error {
+		return c.CommitOffsets(ctx, map[TopicPartition]OffsetAndMetadata{orders: {Offset: 2}})
+	},
+	"CommitMessages": func(ctx context.Context, c *Consumer) error {
+		return c.CommitMessages(ctx, &Message{Topic: "orders", Offset: 1})
+	},
+}
+
+// rejoining gives an eager member that has taken two messages, has given everything up, and whose JoinGroup waits until answer is
+// called with what the group gives it then.
+func rejoining(t *testing.T, k *fakebroker.Cluster) (c *Consumer, answer func(generation int32, tps ...TopicPartition)) {
+	t.Helper()
+	k.CreateTopic("orders", 1)
+	groupOfOne(k)
+	k.AppendValues("orders", 0, "first", "second")
+	c = startGroup(t, groupConsumer(t, k, WithTopics("orders"), WithAssignors(RangeAssignor), WithAutoOffsetReset(ResetEarliest)))
+	receive(t, c, 2)
+	type share struct {
+		generation int32
+		tps        []TopicPartition
+	}
+	come := make(chan share, 1)
+	var given []TopicPartition
+	k.Handle(protocol.KeyJoinGroup, func(call *fakebroker.Call) fakebroker.Reply {
+		s := <-come
+		given = s.tps
+		return fakebroker.Reply{Response: joinedAlone(call.Request.(*protocol.JoinGroupRequest), s.generation)}
+	})
+	k.Handle(protocol.KeySyncGroup, func(*fakebroker.Call) fakebroker.Reply {
+		data, err := protocol.AppendConsumerProtocolAssignment(nil, 1, &protocol.ConsumerProtocolAssignment{AssignedPartitions: byTopic(given)})
+		require.NoError(t, err)
+		return fakebroker.Reply{Response: &protocol.SyncGroupResponse{Assignment: data}}
+	})
+	require.NoError(t, c.EnforceRebalance("a test"))
+	synctest.Wait()
+	require.Empty(t, c.Assignment())
+	return c, func(generation int32, tps ...TopicPartition) { come <- share{generation, tps} }
+}
+
+// During an eager rebalance everything is given up. A commit by hand waits for its end, and commits what is back by then; what is
+// not, or may have been another member's meanwhile, it says.
+func TestCommit_ByHandWaitsForAnEagerRebalance(t *testing.T) {
+	for name, commit := range commitsByHand {
+		for end, x := range map[string]struct {
+			generation int32
+			back       []TopicPartition
+			fails      bool
+		}{
+			"comes back":                {2, []TopicPartition{orders}, false},
+			"goes to another":           {2, nil, true},
+			"comes back from somewhere": {3, []TopicPartition{orders}, true},
+		} {
+			t.Run(name+", "+end, func(t *testing.T) {
+				inBubble(t, fakebroker.Options{}, func(t *testing.T, k *fakebroker.Cluster) {
+					c, answer := rejoining(t, k)
+					defer stopClean(t, c)
+					came := make(chan error, 1)
+					go func() { came <- commit(t.Context(), c) }()
+					synctest.Wait()
+					require.Empty(t, came, "it waits")
+					answer(x.generation, x.back...)
+					err := <-came
+					committed, ok := k.Committed("billing", "orders", 0)
+					if x.fails {
+						var failed *CommitFailedError
+						require.ErrorAs(t, err, &failed)
+						require.Contains(t, failed.Reason, "orders-0")
+						require.False(t, ok)
+						return
+					}
+					require.NoError(t, err)
+					require.EqualValues(t, 2, committed.Offset)
+				})
+			})
+		}
+	}
+}
+
+// A commit waits no longer than there is something to wait for: the member that leaves brings nothing back.
+func TestCommit_ByHandEndsWithTheMembership(t *testing.T) {
+	for name, commit := range commitsByHand {
+		t.Run(name, func(t *testing.T) {
+			inBubble(t, fakebroker.Options{}, func(t *testing.T, k *fakebroker.Cluster) {
+				c, answer := rejoining(t, k)
+				defer stopClean(t, c)
+				came := make(chan error, 1)
+				go func() { came <- commit(t.Context(), c) }()
+				synctest.Wait()
+				leaving := make(chan error, 1)
+				go func() { leaving <- c.Unsubscribe(t.Context()) }()
+				var failed *CommitFailedError
+				require.ErrorAs(t, <-came, &failed)
+				require.NoError(t, <-leaving)
+				answer(2)
+			})
+		})
+	}
+}
+
+// What is committed already, or was never handed out, is nothing for Commit to miss.
+func TestCommit_MissesOnlyWhatWasHandedOut(t *testing.T) {
+	inBubble(t, fakebroker.Options{}, func(t *testing.T, k *fakebroker.Cluster) {
+		c, answer := rejoining(t, k)
+		defer stopClean(t, c)
+		came := make(chan error, 1)
+		go func() { came <- c.Commit(t.Context()) }()
+		answer(2, orders)
+		require.NoError(t, <-came)
+		synctest.Wait()
+		require.NoError(t, c.EnforceRebalance("again: nothing was handed out since"))
+		synctest.Wait()
+		require.Empty(t, c.Assignment())
+		require.NoError(t, c.Commit(t.Context()))
+		answer(3)
+	})
+}

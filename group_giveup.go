@@ -1,0 +1,313 @@
+package kafka
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"log/slog"
+	"maps"
+	"slices"
+	"time"
+
+	"github.com/seed-7379b4e8/kafka/protocol"
+)
+
+// This file is how partitions are given up: in good order, or, where the group has taken them already, at once. One giving up has
+// one rebalance timeout, for the grace, the commit and the listener together; and where somebody waits for the member to leave,
+// each step has a share of what time is left for that, so that one that hangs leaves some to those behind it.
+
+// A departure is a Stop or an Unsubscribe that waits for the member to leave.
+type departure struct {
+	by     time.Time // when it waits no longer
+	failed []error   // what has gone wrong since it began
+}
+
+// The shares of the time left until a departure: the rest is for what follows.
+const (
+	commitShare   = 0.5
+	listenerShare = 0.75
+)
+
+// giveUp gives up what a rebalance takes, or everything.
+func (g *group) giveUp(ctx context.Context, a actGiveUp) {
+	if a.lost {
+		g.lose(ctx, a.reason)
+		return
+	}
+	c, s := g.c, g.c.sub
+	s.mu.Lock()
+	goes := make(map[TopicPartition]*partition)
+	for tp, p := range s.partitions {
+		if s.kind.following() && (p.dropped || a.all || c.eager()) {
+			goes[tp] = p
+		}
+	}
+	if a.all {
+		s.rebalanceEnds()
+	}
+	s.mu.Unlock()
+	if !a.all {
+		g.giveUpThese(ctx, goes, c.cfg.revokeGrace, true)
+		return
+	}
+	g.giveUpThese(ctx, goes, 0, false)
+	g.leadsNoMore()
+}
+
+// lose takes everything out of the assignment that the group has taken.
+func (g *group) lose(ctx context.Context, reason string) {
+	c, s := g.c, g.c.sub
+	s.mu.Lock()
+	calls := c.loseWhatWasTold(ctx, time.Now().Add(c.rebalanceTimeout()))
+	var all []TopicPartition
+	if s.kind.following() { // else the group has been left, and these are assigned by hand
+		all = slices.Collect(maps.Keys(s.partitions))
+	}
+	s.loseAll(all)
+	s.rebalanceEnds()
+	s.wake(nil)
+	s.signal()
+	s.mu.Unlock()
+	if len(all) > 0 {
+		c.log.Warn("kafka: partitions were lost", "group", c.cfg.groupID, "partitions", len(all), "reason", reason)
+	}
+	g.leadsNoMore()
+	awaitCalls(ctx, calls)
+}
+
+// rebalanceEnds is for commits that wait for what the rebalance brings back: it has, or will not. Called with mu held.
+func (s *subscription) rebalanceEnds() {
+	clear(s.givenUp)
+	s.signal()
+}
+
+// revokingNow gives the partitions of which a listener has been told that they go. Called with mu held.
+func (s *subscription) revokingNow() map[TopicPartition]struct{} {
+	out := make(map[TopicPartition]struct{})
+	for tp, p := range s.partitions {
+		if p.revoking {
+			out[tp] = struct{}{}
+		}
+	}
+	return out
+}
+
+// without gives tps without those in a set.
+func without(tps []TopicPartition, set map[TopicPartition]struct{}) []TopicPartition {
+	return slices.DeleteFunc(slices.Clone(tps), func(tp TopicPartition) bool {
+		_, in := set[tp]
+		return in
+	})
+}
+
+func awaitCalls(ctx context.Context, calls []*listenerCall) {
+	for _, call := range calls {
+		select {
+		case <-call.done:
+		case <-ctx.Done():
+		}
+	}
+}
+
+// giveUpThese gives partitions up in good order: nothing more of them is handed out, what is in hand gets its grace to
+// settle, what is settled is committed, the listener is called, and they are gone. comesBack says that the rebalance may bring them
+// back: commits by hand wait for its end then.
+func (g *group) giveUpThese(ctx context.Context, parts map[TopicPartition]*partition, grace time.Duration, comesBack bool) {
+	if len(parts) == 0 {
+		return
+	}
+	c, s := g.c, g.c.sub
+	end := time.Now().Add(c.rebalanceTimeout())
+	s.mu.Lock()
+	for _, p := range parts {
+		p.leaving = true
+	}
+	s.mu.Unlock()
+	if c.autoCommits() {
+		if grace > 0 {
+			settling, cancel := g.step(ctx, time.Now().Add(grace), 0)
+			c.awaitSettling(settling, parts)
+			cancel()
+		}
+		patience := min(time.Until(end)/2, 2*c.cfg.requestTimeout)
+		share := listenerShare // nobody is to be told: the commit has that time, too
+		if c.listens(parts) {
+			share = commitShare
+		}
+		committing, cancel := g.step(ctx, time.Now().Add(patience), share)
+		err := g.commitLeaving(committing, parts)
+		cancel()
+		if err = butForGoneTopics(err); err != nil && ctx.Err() == nil {
+			g.wentWrong(slog.LevelWarn, "kafka: committing what was settled before partitions go failed; it may be delivered again",
+				fmt.Errorf("committing what was settled before partitions go: %w", err))
+		}
+	}
+	telling, cancel := g.step(ctx, time.Time{}, listenerShare)
+	defer cancel()
+	s.mu.Lock()
+	for tp, p := range parts {
+		if s.partitions[tp] != p {
+			delete(parts, tp) // lost meanwhile, and told so
+		}
+		p.revoking = true
+	}
+	calls := c.tellGone(telling, end, onRevoked, parts)
+	s.mu.Unlock()
+	awaitCalls(telling, calls)
+	s.mu.Lock()
+	gone := make([]TopicPartition, 0, len(parts))
+	generation := g.identity().generation
+	for tp, p := range parts {
+		if s.partitions[tp] == p {
+			gone = append(gone, tp)
+			if comesBack && !p.dropped {
+				s.givenUp[tp] = heldPart{p: p, generation: generation}
+			}
+		}
+	}
+	s.loseAll(gone)
+	s.wake(nil)
+	s.signal()
+	s.mu.Unlock()
+}
+
+// listens says whether there is a listener to tell of partitions that go.
+func (c *Consumer) listens(parts map[TopicPartition]*partition) bool {
+	c.sub.mu.Lock()
+	defer c.sub.mu.Unlock()
+	for _, p := range parts {
+		if p.dropTo != nil || c.sub.listener != nil {
+			return true
+		}
+	}
+	return false
+}
+
+// commitLeaving commits what is settled of partitions that go.
+func (g *group) commitLeaving(ctx context.Context, parts map[TopicPartition]*partition) error {
+	c := g.c
+	place := c.commits.enter()
+	defer place.leave()
+	c.sub.mu.Lock()
+	offsets := c.sub.toCommit(parts, time.Now())
+	c.sub.mu.Unlock()
+	if len(offsets) == 0 {
+		return nil
+	}
+	who := func(context.Context) (memberIdentity, error) {
+		id := g.identity()
+		if id.generation < 0 {
+			return id, &CommitFailedError{GroupID: c.cfg.groupID, Reason: "the membership was lost"}
+		}
+		return id, nil
+	}
+	return c.commit(ctx, "commit before partitions go", place, offsets, who, false)
+}
+
+// butForGoneTopics leaves out what a commit says of topics that do not exist any more: nothing of them is delivered again.
+func butForGoneTopics(err error) error {
+	joined, ok := err.(interface{ Unwrap() []error })
+	if !ok {
+		return err
+	}
+	return errors.Join(slices.DeleteFunc(slices.Clone(joined.Unwrap()), func(err error) bool {
+		return errors.Is(err, protocol.UnknownTopicOrPartition) || errors.Is(err, protocol.UnknownTopicID)
+	})...)
+}
+
+// awaitSettling waits until nothing of the partitions is in hand, or ctx ends.
+func (c *Consumer) awaitSettling(ctx context.Context, parts map[TopicPartition]*partition) {
+	s := c.sub
+	for {
+		s.mu.Lock()
+		inHand := false
+		for _, p := range parts {
+			offset, _ := s.settled(p)
+			inHand = inHand || (p.known && !p.gone && offset < p.position)
+		}
+		changed := s.watch()
+		s.awaitTurn = inHand
+		s.mu.Unlock()
+		if !inHand {
+			return
+		}
+		select {
+		case <-changed:
+		case <-ctx.Done():
+			return
+		}
+	}
+}
+
+// step gives the ctx of one step of giving up. It ends at end (zero: never), and, where somebody waits for the member to leave, also
+// one who comes only while it runs, when its share of the time left for that has passed.
+func (g *group) step(ctx context.Context, end time.Time, share float64) (context.Context, context.CancelFunc) {
+	cancelEnd := context.CancelFunc(func() {})
+	if !end.IsZero() {
+		ctx, cancelEnd = context.WithDeadline(ctx, end)
+	}
+	ctx, cancel := context.WithCancelCause(ctx)
+	g.c.spawn(func() { // ends with the step
+		for {
+			by, changed := g.leavesBy()
+			if !by.IsZero() {
+				if sleep(ctx, time.Duration(share*float64(time.Until(by)))) {
+					cancel(context.DeadlineExceeded)
+				}
+				return
+			}
+			select {
+			case <-changed:
+			case <-ctx.Done():
+				return
+			}
+		}
+	})
+	return ctx, func() {
+		cancel(nil)
+		cancelEnd()
+	}
+}
+
+// leavesBy says until when somebody waits for the member to leave; zero: nobody does. changed is closed when that may have changed.
+func (g *group) leavesBy() (by time.Time, changed <-chan struct{}) {
+	g.mu.Lock()
+	defer g.mu.Unlock()
+	for _, d := range g.departures {
+		by = sooner(by, d.by)
+	}
+	return by, g.watch()
+}
+
+// wentWrong tells an error of the group to those who wait for the member to leave, or, where nobody does, the log.
+func (g *group) wentWrong(level slog.Level, what string, err error) {
+	g.mu.Lock()
+	waiting := len(g.departures) > 0
+	for _, d := range g.departures {
+		d.failed = append(d.failed, err)
+	}
+	g.mu.Unlock()
+	if !waiting {
+		g.c.log.Log(context.Background(), level, what, "group", g.c.cfg.groupID, "err", err)
+	}
+}
+
+// leaveGroup gives everything up in good order and leaves, for Stop and Unsubscribe; it waits for that until ctx ends. Its error joins
+// what went wrong on the way, but for what the listener says: see subscription.unsubscribe.
+func (g *group) leaveGroup(ctx context.Context) error {
+	d := &departure{}
+	d.by, _ = ctx.Deadline()
+	g.mu.Lock()
+	g.departures = append(g.departures, d)
+	g.signal()
+	g.mu.Unlock()
+	g.post(evUnwanted{})
+	err := g.awaitLeft(ctx)
+	if err != nil {
+		err = fmt.Errorf("leaving group %q: %w", g.c.cfg.groupID, err)
+	}
+	g.mu.Lock()
+	defer g.mu.Unlock()
+	g.departures = slices.DeleteFunc(g.departures, func(other *departure) bool { return other == d })
+	return errors.Join(append(d.failed, err)...)
+}
