@@ -370,11 +370,11 @@ func TestAutoCommit_RefusalIsToldUntilItHeals(t *testing.T) {
 		require.Equal(t, group, denied.Name)
 	}
 	refused.Remove()
+	awaitStored(t, c, group, tp, 10)
 	eventually(t, func() bool {
-		_, err := consumer.GetMany(within(t), kafka.WaitFor(0))
+		_, err := consumer.GetMany(within(t), kafka.WaitFor(short)) // longer than the pause before it would be told again
 		return err == nil
 	}, "it does not heal")
-	awaitStored(t, c, group, tp, 10)
 	nothing(t, consumer)
 }
 

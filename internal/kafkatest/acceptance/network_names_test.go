@@ -90,7 +90,7 @@ func TestNetwork_EveryAddressOfANameIsTried(t *testing.T) {
 		nobody := net.IPv4(127, 0, 0, 2)
 		names := serveNames(t, nobody, ips[0])
 
-		consumer := start(t, c, kafka.WithBootstrapServers("kafka.test:"+port), kafka.WithDialer(nil), kafka.WithTopics(topic))
+		consumer := start(t, c, kafka.WithBootstrapServers("kafka.test:"+port), kafka.WithDialer(new(net.Dialer).DialContext), kafka.WithTopics(topic))
 
 		require.Equal(t, []string{"a"}, texts(read(t, consumer, 1)))
 		require.NotZero(t, names.asked.Load())
