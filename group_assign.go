@@ -42,7 +42,7 @@ func (g *group) apply(ctx context.Context, round uint64) (again bool) {
 	s.mu.Unlock()
 	gives := len(revoked)
 	again = gives > 0
-	g.giveUpThese(ctx, revoked, c.cfg.revokeGrace, true)
+	g.giveUpThese(ctx, revoked, true)
 	call, added, void := g.take(round, assigned, generation)
 	if void {
 		return false

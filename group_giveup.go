@@ -24,9 +24,13 @@ type departure struct {
 
 // The shares of the time left until a departure: the rest is for what follows.
 const (
+	startShare    = 0.25
 	commitShare   = 0.5
 	listenerShare = 0.75
 )
+
+// startPatience is how long positions are waited for at most that are being looked up.
+const startPatience = time.Second
 
 // giveUp gives up what a rebalance takes, or everything.
 func (g *group) giveUp(ctx context.Context, a actGiveUp) {
@@ -46,12 +50,10 @@ func (g *group) giveUp(ctx context.Context, a actGiveUp) {
 		s.rebalanceEnds()
 	}
 	s.mu.Unlock()
-	if !a.all {
-		g.giveUpThese(ctx, goes, c.cfg.revokeGrace, true)
-		return
+	g.giveUpThese(ctx, goes, !a.all)
+	if a.all {
+		g.leadsNoMore()
 	}
-	g.giveUpThese(ctx, goes, 0, false)
-	g.leadsNoMore()
 }
 
 // lose takes everything out of the assignment that the group has taken.
@@ -111,8 +113,9 @@ func awaitCalls(ctx context.Context, calls []*listenerCall) {
 
 // giveUpThese gives partitions up in good order: nothing more of them is handed out, what is in hand gets its grace to
 // settle, what is settled is committed, the listener is called, and they are gone. comesBack says that the rebalance may bring them
-// back: commits by hand wait for its end then.
-func (g *group) giveUpThese(ctx context.Context, parts map[TopicPartition]*partition, grace time.Duration, comesBack bool) {
+// back: commits by hand wait for its end then. Where it does not, the application takes no more messages, and what is in hand has
+// settled or never will.
+func (g *group) giveUpThese(ctx context.Context, parts map[TopicPartition]*partition, comesBack bool) {
 	if len(parts) == 0 {
 		return
 	}
@@ -124,8 +127,11 @@ func (g *group) giveUpThese(ctx context.Context, parts map[TopicPartition]*parti
 	}
 	s.mu.Unlock()
 	if c.autoCommits() {
-		if grace > 0 {
-			settling, cancel := g.step(ctx, time.Now().Add(grace), 0)
+		starting, cancel := g.step(ctx, time.Now().Add(startPatience), startShare)
+		c.awaitStarts(starting, parts)
+		cancel()
+		if comesBack && c.cfg.revokeGrace > 0 {
+			settling, cancel := g.step(ctx, time.Now().Add(c.cfg.revokeGrace), 0)
 			c.awaitSettling(settling, parts)
 			cancel()
 		}
@@ -215,20 +221,35 @@ func butForGoneTopics(err error) error {
 	})...)
 }
 
+// awaitStarts waits until it is known where the partitions start, or ctx ends. A start that is not known cannot be committed: the
+// next owner would look it up anew, and skip what was written meanwhile, under ResetLatest.
+func (c *Consumer) awaitStarts(ctx context.Context, parts map[TopicPartition]*partition) {
+	c.awaitAll(ctx, parts, func(p *partition) bool { return !p.starting() })
+}
+
 // awaitSettling waits until nothing of the partitions is in hand, or ctx ends.
 func (c *Consumer) awaitSettling(ctx context.Context, parts map[TopicPartition]*partition) {
 	s := c.sub
+	c.awaitAll(ctx, parts, func(p *partition) bool {
+		offset, _ := s.settled(p)
+		inHand := p.known && !p.gone && offset < p.position
+		s.awaitTurn = s.awaitTurn || inHand
+		return !inHand
+	})
+}
+
+// awaitAll waits until all of the partitions are as they should be, or ctx ends. is is called with sub.mu held.
+func (c *Consumer) awaitAll(ctx context.Context, parts map[TopicPartition]*partition, is func(p *partition) bool) {
+	s := c.sub
 	for {
 		s.mu.Lock()
-		inHand := false
+		all := true
 		for _, p := range parts {
-			offset, _ := s.settled(p)
-			inHand = inHand || (p.known && !p.gone && offset < p.position)
+			all = is(p) && all
 		}
 		changed := s.watch()
-		s.awaitTurn = inHand
 		s.mu.Unlock()
-		if !inHand {
+		if all {
 			return
 		}
 		select {

@@ -64,7 +64,9 @@ func holding(t *testing.T, l RebalanceListener, partitions int32) *Consumer {
 	t.Cleanup(func() { require.NoError(t, c.stopListener(context.Background())) })
 	c.sub.mu.Lock()
 	for p := range partitions {
-		c.sub.add([]TopicPartition{{"t", p}}, startAt{})
+		tp := TopicPartition{"t", p}
+		c.sub.add([]TopicPartition{tp}, startAt{})
+		c.sub.partitions[tp].known = true
 	}
 	c.sub.mu.Unlock()
 	return c
@@ -86,7 +88,7 @@ func TestGroup_APartitionIsRevokedOrLostNeverBoth(t *testing.T) {
 		h := &heard{hold: make(chan struct{})}
 		c := holding(t, h, 2)
 		var work sync.WaitGroup
-		work.Go(func() { c.group.giveUpThese(t.Context(), these(c, TopicPartition{"t", 0}), 0, true) })
+		work.Go(func() { c.group.giveUpThese(t.Context(), these(c, TopicPartition{"t", 0}), true) })
 		synctest.Wait()
 		require.Equal(t, []string{"revoked t-0"}, h.so())
 
@@ -110,7 +112,7 @@ func TestGroup_WhatIsLostDuringItsGraceIsNotRevokedToo(t *testing.T) {
 		c.sub.mu.Unlock()
 		began := time.Now()
 		var work sync.WaitGroup
-		work.Go(func() { c.group.giveUpThese(t.Context(), these(c, tp), time.Minute, true) })
+		work.Go(func() { c.group.giveUpThese(t.Context(), these(c, tp), true) })
 		synctest.Wait()
 		require.Empty(t, h.so())
 		c.group.giveUp(t.Context(), actGiveUp{all: true, lost: true})
@@ -125,7 +127,7 @@ func TestGroup_SubscribeDoesNotRevokeWhatIsBeingRevoked(t *testing.T) {
 		h := &heard{hold: make(chan struct{})}
 		c := holding(t, h, 1)
 		var work sync.WaitGroup
-		work.Go(func() { c.group.giveUpThese(t.Context(), these(c, TopicPartition{"t", 0}), 0, true) })
+		work.Go(func() { c.group.giveUpThese(t.Context(), these(c, TopicPartition{"t", 0}), true) })
 		synctest.Wait()
 		require.NoError(t, c.Subscribe([]string{"u"}, WithListener(h)))
 		close(h.hold)

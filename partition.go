@@ -130,6 +130,11 @@ func (p *partition) deliverable() bool {
 	return !p.gone && !p.paused && !p.gated && !p.refused && !p.leaving && p.buf.ready()
 }
 
+// starting says whether the partition's position is being looked up, as far as is known with success.
+func (p *partition) starting() bool {
+	return !p.known && !p.gone && p.failure == nil && p.start.reset != ResetNone
+}
+
 // lag gives the distance from the position to the end of what may be read.
 func (p *partition) lag(isolation IsolationLevel) (int64, bool) {
 	end := p.highwater
