@@ -31,6 +31,7 @@ type config struct {
 	bootstrap string
 	json      string
 	markdown  string
+	docs      string
 }
 
 func main() {
@@ -60,6 +61,7 @@ func parseFlags() (config, error) {
 	flag.StringVar(&cfg.bootstrap, "bootstrap", "", "read from this Kafka cluster instead; the topics are made in it, and stay")
 	flag.StringVar(&cfg.json, "json", "", "file for all runs as JSON")
 	flag.StringVar(&cfg.markdown, "markdown", "", "file for the tables, beside standard output")
+	flag.StringVar(&cfg.docs, "docs", "", "docs folder whose page of figures, and plots, are written anew")
 	flag.Parse()
 	cfg.gogc = strings.Split(*gogc, ",")
 	var err error
@@ -111,12 +113,17 @@ func selectCases(topics string) ([]topic.Case, error) {
 }
 
 func run(ctx context.Context, cfg config) error {
-	bins, cleanup, err := build(ctx, cfg.clients)
+	bins, err := build(ctx, cfg.clients, "replay")
 	if err != nil {
 		return err
 	}
-	defer cleanup()
-	b := &report.Bench{Machine: machine(), Baseline: cfg.baseline, Cases: cfg.cases}
+	defer bins.cleanup()
+	b := &report.Bench{
+		Machine: machine(), Commit: commit(ctx), Server: report.ReplayServer, Baseline: cfg.baseline, Cases: cfg.cases, Skipped: bins.skipped,
+	}
+	if cfg.bootstrap != "" {
+		b.Server = report.KafkaServer
+	}
 	deadline := time.Now().Add(cfg.atMost)
 	var runErr error
 	for _, c := range cfg.cases {
@@ -147,6 +154,15 @@ func write(cfg config, b *report.Bench) error {
 			return err
 		}
 		if err := errors.Join(b.WriteMarkdown(f), f.Close()); err != nil {
+			return err
+		}
+	}
+	if cfg.docs != "" {
+		section := "replay"
+		if cfg.bootstrap != "" {
+			section = "kafka"
+		}
+		if err := b.WriteDocs(cfg.docs, section); err != nil {
 			return err
 		}
 	}

@@ -24,10 +24,10 @@ type server struct {
 	ready  replay.Ready
 }
 
-func serve(ctx context.Context, cfg config, bins string, c topic.Case) (*server, error) {
+func serve(ctx context.Context, cfg config, bins *built, c topic.Case) (*server, error) {
 	records := int64(float64(c.Rate) * cfg.seconds)
 	if cfg.bootstrap == "" {
-		return startReplay(bins, c.Spec, records, cfg.brokers)
+		return startReplay(bins, "-topics", c.Spec.Name(), "-records", strconv.FormatInt(records, 10), "-brokers", strconv.Itoa(cfg.brokers))
 	}
 	l, err := topic.NewLog(c.Spec, records, 1)
 	if err != nil {
@@ -42,9 +42,9 @@ func serve(ctx context.Context, cfg config, bins string, c topic.Case) (*server,
 	return &server{ready: replay.Ready{Brokers: brokers, Topics: []replay.Topic{ready}}}, nil
 }
 
-func startReplay(bins string, s topic.Spec, records int64, brokers int) (*server, error) {
-	cmd := exec.Command(filepath.Join(bins, "replay"),
-		"-topics", s.Name(), "-records", strconv.FormatInt(records, 10), "-brokers", strconv.Itoa(brokers))
+// startReplay starts a replay server with the flags given.
+func startReplay(bins *built, flags ...string) (*server, error) {
+	cmd := exec.Command(filepath.Join(bins.dir, "replay"), flags...)
 	cmd.Stderr = os.Stderr
 	stdin, err := cmd.StdinPipe()
 	if err != nil {
