@@ -35,16 +35,24 @@ type config struct {
 }
 
 func main() {
-	cfg, err := parseFlags()
-	if err == nil {
-		ctx, stop := signal.NotifyContext(context.Background(), os.Interrupt)
-		defer stop()
-		err = run(ctx, cfg)
-	}
-	if err != nil {
+	ctx, stop := signal.NotifyContext(context.Background(), os.Interrupt)
+	defer stop()
+	if err := start(ctx); err != nil {
 		fmt.Fprintln(os.Stderr, "bench:", err)
 		os.Exit(1)
 	}
+}
+
+// start runs the command that is named first, the results table where none is.
+func start(ctx context.Context) error {
+	if len(os.Args) > 1 && commands[os.Args[1]] != nil {
+		return figuresMain(ctx, os.Args[1], os.Args[2:])
+	}
+	cfg, err := parseFlags()
+	if err != nil {
+		return err
+	}
+	return run(ctx, cfg)
 }
 
 func parseFlags() (config, error) {
@@ -63,6 +71,9 @@ func parseFlags() (config, error) {
 	flag.StringVar(&cfg.markdown, "markdown", "", "file for the tables, beside standard output")
 	flag.StringVar(&cfg.docs, "docs", "", "docs folder whose page of figures, and plots, are written anew")
 	flag.Parse()
+	if flag.NArg() > 0 {
+		return cfg, fmt.Errorf("unknown command %q: there are latency, first, scale and move", flag.Arg(0))
+	}
 	cfg.gogc = strings.Split(*gogc, ",")
 	var err error
 	if cfg.cases, err = selectCases(*topics); err != nil {
