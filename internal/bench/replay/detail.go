@@ -10,6 +10,7 @@ import (
 // Detail is what a server knows of its clients beyond Stats; it makes sense where one client has read, once.
 type Detail struct {
 	Connections int64 `json:"connections"` // accepted
+	Fetching    int64 `json:"fetching"`    // of these, those on which something was fetched
 	BytesIn     int64 `json:"bytes_in"`    // of all requests
 	BytesOut    int64 `json:"bytes_out"`   // and responses
 	// Partitions is how many partitions have been fetched, with records or without, and AllFetchedAt when the last of them was
@@ -21,7 +22,7 @@ type Detail struct {
 	Resent map[int32]int64 `json:"resent,omitempty"`
 }
 
-type traffic struct{ connections, in, out atomic.Int64 }
+type traffic struct{ connections, fetching, in, out atomic.Int64 }
 
 // seen is what clients have fetched of a topic.
 type seen struct {
@@ -56,7 +57,10 @@ func (s *seen) send(partition int32, base, records int64) {
 
 // Detail says what has been seen of the clients so far, of all topics together.
 func (s *Server) Detail() Detail {
-	d := Detail{Connections: s.traffic.connections.Load(), BytesIn: s.traffic.in.Load(), BytesOut: s.traffic.out.Load()}
+	d := Detail{
+		Connections: s.traffic.connections.Load(), Fetching: s.traffic.fetching.Load(),
+		BytesIn: s.traffic.in.Load(), BytesOut: s.traffic.out.Load(),
+	}
 	for _, t := range s.topics {
 		d.Partitions += int(t.seen.count.Load())
 		d.AllFetchedAt = max(d.AllFetchedAt, t.seen.allAt.Load())

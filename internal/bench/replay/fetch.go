@@ -21,6 +21,10 @@ type answer struct {
 
 // handleFetch answers a Fetch, or, where there is nothing to read, waits first as the request asks.
 func (c *conn) handleFetch(correlation int32, req *kmsg.FetchRequest) error {
+	if !c.fetches {
+		c.fetches = true
+		c.srv.traffic.fetching.Add(1)
+	}
 	ss, parts, code := c.srv.sessions.take(req)
 	answers, idle := c.answers(req, parts)
 	deadline := time.Now().Add(time.Duration(req.MaxWaitMillis) * time.Millisecond)

@@ -179,6 +179,8 @@ type conn struct {
 	node  int32
 	nc    net.Conn
 	fetch fetchWriter
+
+	fetches bool // has been asked for records
 }
 
 var errMalformed = errors.New("malformed request")

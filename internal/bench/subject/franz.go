@@ -16,7 +16,7 @@ type franz struct {
 func openFranz(o Options) (Consumer, error) {
 	l := runner.DefaultLimits
 	cl, err := kgo.NewClient(
-		kgo.SeedBrokers(o.Brokers...), kgo.ConsumeTopics(o.Topic), kgo.FetchMaxBytes(int32(l.MaxBytes)),
+		kgo.ClientID(clientID), kgo.SeedBrokers(o.Brokers...), kgo.ConsumeTopics(o.Topic), kgo.FetchMaxBytes(int32(l.MaxBytes)),
 		kgo.FetchMaxPartitionBytes(int32(l.MaxPartitionBytes)), kgo.FetchMinBytes(int32(l.MinBytes)), kgo.FetchMaxWait(l.MaxWait),
 	)
 	if err != nil {

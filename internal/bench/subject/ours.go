@@ -15,7 +15,7 @@ type ours struct {
 func openOurs(ctx context.Context, name string, o Options) (Consumer, error) {
 	l := runner.DefaultLimits
 	c, err := kafka.NewConsumer(
-		kafka.WithBootstrapServers(o.Brokers...), kafka.WithTopics(o.Topic), kafka.WithAutoOffsetReset(kafka.ResetEarliest),
+		kafka.WithClientID(clientID), kafka.WithBootstrapServers(o.Brokers...), kafka.WithTopics(o.Topic), kafka.WithAutoOffsetReset(kafka.ResetEarliest),
 		kafka.WithFetchMaxBytes(l.MaxBytes), kafka.WithMaxPartitionFetchBytes(l.MaxPartitionBytes), kafka.WithFetchMinBytes(l.MinBytes),
 		kafka.WithFetchMaxWait(l.MaxWait),
 	)

@@ -30,6 +30,9 @@ type Options struct {
 	Topic   string
 }
 
+// clientID is the same for all: its length is in the bytes that they send.
+const clientID = "bench"
+
 // Names are the consumers that Open knows.
 var Names = []string{"franz-go/defaults", "ours/getmany", "ours/getone", "ours/messages"}
 

@@ -32,6 +32,7 @@ type config struct {
 	json      string
 	markdown  string
 	docs      string
+	from      string
 }
 
 func main() {
@@ -52,6 +53,13 @@ func start(ctx context.Context) error {
 	if err != nil {
 		return err
 	}
+	if cfg.from != "" {
+		b, err := report.Read(strings.Split(cfg.from, ",")...)
+		if err != nil {
+			return err
+		}
+		return write(cfg, b)
+	}
 	return run(ctx, cfg)
 }
 
@@ -70,6 +78,7 @@ func parseFlags() (config, error) {
 	flag.StringVar(&cfg.json, "json", "", "file for all runs as JSON")
 	flag.StringVar(&cfg.markdown, "markdown", "", "file for the tables, beside standard output")
 	flag.StringVar(&cfg.docs, "docs", "", "docs folder whose page of figures, and plots, are written anew")
+	flag.StringVar(&cfg.from, "from", "", "run nothing: report the runs in these files of -json, separated by commas, as one")
 	flag.Parse()
 	if flag.NArg() > 0 {
 		return cfg, fmt.Errorf("unknown command %q: there are latency, first, scale and move", flag.Arg(0))
@@ -170,7 +179,7 @@ func write(cfg config, b *report.Bench) error {
 	}
 	if cfg.docs != "" {
 		section := "replay"
-		if cfg.bootstrap != "" {
+		if b.Server == report.KafkaServer {
 			section = "kafka"
 		}
 		if err := b.WriteDocs(cfg.docs, section); err != nil {

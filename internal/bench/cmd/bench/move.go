@@ -15,11 +15,11 @@ func move(ctx context.Context, l *lab) ([]*figures.Table, error) {
 	t := &figures.Table{
 		Title: "Moving one of 32 partitions",
 		Note: "32 partitions on 3 brokers in flow; then partition 0 is moved. Of the 31 others, in the time after that: records that were sent " +
-			"again, and connections opened, by all brokers' account. Flow is records a second after it to before it, of all partitions.",
+			"again, and connections opened to fetch on, by the brokers' account; other connections beside. Flow is records a second after it to before it, of all partitions.",
 		Baseline: baselineSubject,
 		Columns: []figures.Column{
 			{Name: "refetched", Unit: "records", Goal: figures.Goal{Zero: true}},
-			{Name: "opened", Unit: "connections", Goal: figures.Goal{Zero: true}},
+			{Name: "opened", Unit: "connections", Goal: figures.Goal{Zero: true}}, {Name: "others opened", Unit: "connections"},
 			{Name: "flow", Unit: "×"},
 		},
 	}
@@ -86,8 +86,10 @@ func (l *lab) moveOne(ctx context.Context, client string, act func(*server, prob
 	if err != nil {
 		return nil, err
 	}
+	fetching := end.Fetching - start.Fetching
 	return []float64{
-		float64(sumOthers(end.Resent) - sumOthers(start.Resent)), float64(end.Connections - start.Connections), after / before,
+		float64(sumOthers(end.Resent) - sumOthers(start.Resent)), float64(fetching), float64(end.Connections - start.Connections - fetching),
+		after / before,
 	}, nil
 }
 

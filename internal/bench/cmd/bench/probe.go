@@ -10,6 +10,7 @@ import (
 	"path/filepath"
 	"strconv"
 	"strings"
+	"time"
 
 	"github.com/seed-7379b4e8/kafka/internal/bench/probe"
 	"github.com/seed-7379b4e8/kafka/internal/bench/replay"
@@ -49,10 +50,15 @@ func (c *child) ask(line string, answer any) error {
 	return nil
 }
 
+// stop ends its input, and the program itself where that does not.
 func (c *child) stop() {
 	_ = c.stdin.Close()
+	kill := time.AfterFunc(stopTimeout, func() { _ = c.cmd.Process.Kill() })
+	defer kill.Stop()
 	_ = c.cmd.Wait()
 }
+
+const stopTimeout = 20 * time.Second
 
 // prober is a consumer in a process of its own.
 type prober struct{ *child }

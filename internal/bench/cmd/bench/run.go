@@ -34,6 +34,9 @@ func runCase(ctx context.Context, cfg config, bins *built, c topic.Case, deadlin
 		for _, gogc := range cfg.gogc {
 			for i := range clients {
 				cl := clients[(i+round)%len(clients)]
+				if programs[cl.name].prepare != nil && gogc != cfg.gogc[0] {
+					continue // it is not Go, or hardly
+				}
 				before, err := srv.stats()
 				if err != nil {
 					return runs, err

@@ -48,6 +48,7 @@ func (l *lab) onReplay(client, topic, records string, g replay.Growth, measure f
 // quietScale is of many partitions of which few or none have anything new.
 func quietScale(ctx context.Context, l *lab) (*figures.Table, error) {
 	goal := figures.Goal{Ratio: 1}
+	bytesGoal := figures.Goal{Ratio: 1.02} // a fetch or two more or less fall into the window
 	t := &figures.Table{
 		Title: fmt.Sprintf("%d partitions on 3 brokers, nearly all quiet", l.scale),
 		Note: "Positions: from the start of the consumer until the brokers have been asked for records of every partition, which takes a " +
@@ -55,7 +56,7 @@ func quietScale(ctx context.Context, l *lab) (*figures.Table, error) {
 		Baseline: baselineSubject,
 		Columns: []figures.Column{
 			{Name: "positions", Unit: "ms", Goal: goal}, {Name: "RSS", Unit: "MiB", Goal: goal}, {Name: "peak RSS", Unit: "MiB", Goal: goal},
-			{Name: "CPU", Unit: "ms/s", Goal: goal}, {Name: "sent", Unit: "B/s", Goal: goal}, {Name: "received", Unit: "B/s", Goal: goal},
+			{Name: "CPU", Unit: "ms/s", Goal: goal}, {Name: "sent", Unit: "B/s", Goal: bytesGoal}, {Name: "received", Unit: "B/s", Goal: bytesGoal},
 			{Name: "records", Unit: "/s"},
 		},
 	}
