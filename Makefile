@@ -8,7 +8,7 @@ each = @set -e; for dir in $(MODULES); do echo "--- $$dir"; ( cd "$$dir" && $(1)
 # What bench-full is made of.
 BENCH_OUT ?= $(CURDIR)/internal/bench/out
 BENCH_ROUNDS ?= 5
-BENCH_SECONDS ?= 1
+BENCH_SECONDS ?= 2
 BENCH_CLIENTS := franz-go/defaults,franz-go/pools,ours/getmany,ours/messages,ours/batches,sarama,kafka-go,confluent,java,aiokafka
 BENCH_SPEED = -gogc 100,400 -rounds $(BENCH_ROUNDS) -seconds $(BENCH_SECONDS) -at-most 3h \
 	-clients $(BENCH_CLIENTS),floor/fresh,floor/reused,floor/socket,floor/memory
