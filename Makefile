@@ -43,8 +43,10 @@ bench-speed: ## the part of bench-full that is rates and CPU, of all clients
 
 bench-figures: ## the part of bench-full that is latency, first message, scale and moves
 	@mkdir -p $(BENCH_OUT)
-	cd internal/bench && for figure in first move scale latency; do \
-		go run ./cmd/bench $$figure -rounds $(BENCH_ROUNDS) -json $(BENCH_OUT)/$$figure.json -docs ../../docs || exit 1; done
+	cd internal/bench && go run ./cmd/bench first -rounds $(BENCH_ROUNDS) -json $(BENCH_OUT)/first.json -docs ../../docs
+	cd internal/bench && go run ./cmd/bench move -window 2s -rounds $(BENCH_ROUNDS) -json $(BENCH_OUT)/move.json -docs ../../docs
+	cd internal/bench && go run ./cmd/bench scale -rounds $(BENCH_ROUNDS) -json $(BENCH_OUT)/scale.json -docs ../../docs
+	cd internal/bench && go run ./cmd/bench latency -window 20s -rounds $(BENCH_ROUNDS) -json $(BENCH_OUT)/latency.json -docs ../../docs
 	[ -z "$$KAFKA_BOOTSTRAP" ] || { cd internal/bench && go run ./cmd/bench latency -bootstrap "$$KAFKA_BOOTSTRAP" \
 		-rounds $(BENCH_ROUNDS) -window 20s -json $(BENCH_OUT)/latency-kafka.json -docs ../../docs; }
 

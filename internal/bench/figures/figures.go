@@ -21,6 +21,8 @@ type Column struct {
 type Goal struct {
 	// Ratio is that to the baseline's median in the same case; 0: not compared.
 	Ratio float64 `json:"ratio,omitempty"`
+	// Most is the figure itself; 0: no limit.
+	Most float64 `json:"most,omitempty"`
 	// Zero: nothing at all.
 	Zero bool `json:"zero,omitempty"`
 }
@@ -126,8 +128,8 @@ func (t *Table) verdict(r *Row) string {
 // limit is what the row's median is to be at most; false without a goal, or a baseline to compare with.
 func (t *Table) limit(column int, r *Row) (float64, bool) {
 	g := t.Columns[column].Goal
-	if g.Zero {
-		return 0, true
+	if g.Zero || g.Most > 0 {
+		return g.Most, true
 	}
 	i := slices.IndexFunc(t.Rows, func(o *Row) bool { return o.Case == r.Case && o.Client == t.Baseline })
 	if g.Ratio == 0 || i < 0 || len(t.Rows[i].Values[column]) == 0 {

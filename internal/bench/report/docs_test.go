@@ -53,7 +53,8 @@ func requireXML(t *testing.T, s string) {
 
 func TestSVG_IsTheSameDistanceForTwiceAndHalf(t *testing.T) {
 	svg := SVG("t", []Group{{"topic", []Bar{{"ours/x", Spread{2, 2, 2}}, {"sarama", Spread{0.5, 0.5, 0.5}}}}})
-	require.Equal(t, 2, strings.Count(svg, `width="145.0" height="11"`), svg) // a quarter of the axis, which goes from 1/4 to 4
+	require.Equal(t, 2, strings.Count(svg, `width="140.0" height="11"`), svg) // a quarter of the axis, which goes from 1/4 to 4
+	require.Contains(t, svg, ">1/4 ×<")
 	require.EqualValues(t, 4, axisSpan(nil))
 	require.EqualValues(t, 64, axisSpan([]Group{{"", []Bar{{"", Spread{1e-6, 1e-6, 1}}}}}))
 }

@@ -24,7 +24,7 @@ type Group struct {
 const (
 	plotWidth  = 860
 	plotLeft   = 150 // of the labels
-	plotRight  = 130 // of the figures
+	plotRight  = 150 // of the figures
 	plotTop    = 58
 	barHeight  = 11
 	barStep    = 15
@@ -61,7 +61,7 @@ func SVG(title string, groups []Group) string {
 			colour = "#555555"
 		}
 		fmt.Fprintf(&s, `<line x1="%.1f" x2="%.1f" y1="%d" y2="%d" stroke="%s"/>`+"\n", x(tick), x(tick), plotTop-8, height-10, colour)
-		fmt.Fprintf(&s, `<text x="%.1f" y="%d" text-anchor="middle" fill="#555555">%s ×</text>`+"\n", x(tick), plotTop-14, number(tick))
+		fmt.Fprintf(&s, `<text x="%.1f" y="%d" text-anchor="middle" fill="#555555">%s ×</text>`+"\n", x(tick), plotTop-14, tickLabel(tick))
 	}
 	y := plotTop
 	for _, g := range groups {
@@ -74,6 +74,14 @@ func SVG(title string, groups []Group) string {
 	}
 	s.WriteString("</svg>\n")
 	return s.String()
+}
+
+// tickLabel is a power of two, or one over it.
+func tickLabel(tick float64) string {
+	if tick < 1 {
+		return fmt.Sprintf("1/%.0f", 1/tick)
+	}
+	return fmt.Sprintf("%.0f", tick)
 }
 
 func drawBar(s *strings.Builder, b Bar, x func(float64) float64, y int) {

@@ -23,6 +23,7 @@ type figuresConfig struct {
 	window    time.Duration // how long is measured at a time
 	settle    time.Duration // how long what was started is left alone before
 	bootstrap string
+	tries     int // of an action that is measured several times a round
 	scale     int // partitions of the largest topic
 	json      string
 	docs      string
@@ -52,6 +53,7 @@ func figuresMain(ctx context.Context, name string, args []string) error {
 	flags.DurationVar(&cfg.window, "window", 5*time.Second, "how long is measured at a time")
 	flags.DurationVar(&cfg.settle, "settle", time.Second, "how long what was started is left alone before that")
 	flags.StringVar(&cfg.bootstrap, "bootstrap", "", "latency: measure on this Kafka cluster instead of a fake broker")
+	flags.IntVar(&cfg.tries, "tries", 5, "first: seeks and resumes in each round")
 	flags.IntVar(&cfg.scale, "partitions", 10_000, "scale: partitions of the largest topic, a multiple of 100")
 	flags.StringVar(&cfg.json, "json", "", "file for all figures as JSON")
 	flags.StringVar(&cfg.docs, "docs", "", "docs folder whose page of figures is written anew")

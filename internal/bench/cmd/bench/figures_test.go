@@ -19,7 +19,7 @@ func TestTakeFigures_OfEveryConsumerWithoutAFailure(t *testing.T) {
 			page := filepath.Join(docs, report.Page)
 			require.NoError(t, os.WriteFile(page, []byte("<!-- bench:"+section+" -->\n<!-- /bench:"+section+" -->\n"), 0o644))
 			tables, err := takeFigures(t.Context(), name, figuresConfig{
-				clients: subject.Names, rounds: 1, window: 100 * time.Millisecond, settle: 50 * time.Millisecond, scale: 300, docs: docs,
+				clients: subject.Names, rounds: 1, window: 100 * time.Millisecond, settle: 50 * time.Millisecond, tries: 1, scale: 300, docs: docs,
 			})
 			require.NoError(t, err)
 			for _, table := range tables {
