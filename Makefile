@@ -6,11 +6,19 @@ FUZZTIME ?= 30s
 # each runs a command in every module; a failure in one fails the whole.
 each = @set -e; for dir in $(MODULES); do echo "--- $$dir"; ( cd "$$dir" && $(1) ); done
 
+# What bench-full is made of.
+BENCH_OUT ?= $(CURDIR)/internal/bench/out
+BENCH_ROUNDS ?= 5
+BENCH_SECONDS ?= 2
+BENCH_CLIENTS := franz-go/defaults,franz-go/pools,ours/getmany,ours/messages,ours/batches,sarama,kafka-go,confluent,java,aiokafka
+BENCH_SPEED = -gogc 100,400 -rounds $(BENCH_ROUNDS) -seconds $(BENCH_SECONDS) -at-most 3h \
+	-clients $(BENCH_CLIENTS),floor/fresh,floor/reused,floor/socket,floor/memory
+
 .DEFAULT_GOAL := help
-.PHONY: help demo test test-kafka bench long fuzz lint fmt need-java
+.PHONY: help demo test test-kafka bench bench-full bench-speed bench-figures bench-clients long fuzz lint fmt need-java
 
 help: ## list the targets
-	@awk -F ':.*## ' '/^[a-z-]+:.*## / { printf "  %-12s %s\n", $$1, $$2 }' $(MAKEFILE_LIST)
+	@awk -F ':.*## ' '/^[a-z-]+:.*## / { printf "  %-13s %s\n", $$1, $$2 }' $(MAKEFILE_LIST)
 
 demo: ## produce and consume a small stream on an embedded broker (KAFKA_BOOTSTRAP=host:port TOPIC=t: read a real one)
 	@cd examples && go run ./demo
@@ -21,8 +29,30 @@ test: ## all tests that need nothing but Go, with the race detector
 test-kafka: need-java ## the tests on real brokers (KAFKA_VERSION=3.9.1: that release; KAFKA_BOOTSTRAP=host:port: that cluster)
 	cd internal/kafkatest && go test -race -tags kafka -skip '/kfake' -p 1 -timeout 20m ./...
 
-bench: ## compare speed with other clients: a minute
-	cd internal/bench && go run ./cmd/bench -topics first-look -rounds 3
+bench: ## compare speed with other clients: minutes
+	cd internal/bench && go run ./cmd/bench -rounds 3 -seconds 1
+
+bench-full: bench-speed bench-figures ## all figures, and docs/performance.md from them: hours (KAFKA_BOOTSTRAP=host:port: on real Kafka, too)
+
+bench-speed: ## the part of bench-full that is rates and CPU, of all clients
+	@mkdir -p $(BENCH_OUT)
+	cd internal/bench && go run ./cmd/bench -topics table $(BENCH_SPEED) -json $(BENCH_OUT)/table.json
+	cd internal/bench && go run ./cmd/bench -topics more $(BENCH_SPEED) -json $(BENCH_OUT)/more.json
+	cd internal/bench && go run ./cmd/bench -from $(BENCH_OUT)/table.json,$(BENCH_OUT)/more.json -docs ../../docs >/dev/null
+	[ -z "$$KAFKA_BOOTSTRAP" ] || { cd internal/bench && go run ./cmd/bench -topics table -bootstrap "$$KAFKA_BOOTSTRAP" \
+		-rounds $(BENCH_ROUNDS) -seconds $(BENCH_SECONDS) -at-most 3h -clients $(BENCH_CLIENTS) -json $(BENCH_OUT)/kafka.json -docs ../../docs; }
+
+bench-figures: ## the part of bench-full that is latency, first message, scale and moves
+	@mkdir -p $(BENCH_OUT)
+	cd internal/bench && go run ./cmd/bench first -rounds $(BENCH_ROUNDS) -json $(BENCH_OUT)/first.json -docs ../../docs
+	cd internal/bench && go run ./cmd/bench move -window 2s -rounds $(BENCH_ROUNDS) -json $(BENCH_OUT)/move.json -docs ../../docs
+	cd internal/bench && go run ./cmd/bench scale -rounds $(BENCH_ROUNDS) -json $(BENCH_OUT)/scale.json -docs ../../docs
+	cd internal/bench && go run ./cmd/bench latency -window 20s -rounds $(BENCH_ROUNDS) -json $(BENCH_OUT)/latency.json -docs ../../docs
+	[ -z "$$KAFKA_BOOTSTRAP" ] || { cd internal/bench && go run ./cmd/bench latency -bootstrap "$$KAFKA_BOOTSTRAP" \
+		-rounds $(BENCH_ROUNDS) -window 20s -json $(BENCH_OUT)/latency-kafka.json -docs ../../docs; }
+
+bench-clients: ## check that the bench's clients in C, Java and Python read everything, where the machine can run them: a minute
+	cd internal/bench && go test -tags external -run ClientsOfOtherLanguages -v ./cmd/bench
 
 long: need-java ## soak and chaos tests on real brokers, then fuzz: many minutes
 	cd internal/kafkatest && go test -tags 'kafka long' -run '^TestLong' -p 1 -timeout 60m -v ./...

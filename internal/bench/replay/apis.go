@@ -39,6 +39,9 @@ func init() { // apart from its declaration, for ApiVersions answers with the ta
 			return c.srv.apiVersions()
 		}},
 		int16(kmsg.OffsetForLeaderEpoch): {2, 4, (*conn).offsetForLeaderEpoch},
+		// Nobody may produce. But librdkafka takes a broker that offers no Produce for one that knows no record batches, and
+		// fetches nothing from it.
+		int16(kmsg.Produce): {3, 13, func(c *conn, r kmsg.Request) kmsg.Response { return r.ResponseKind() }},
 	}
 }
 
@@ -51,8 +54,6 @@ func (s *Server) apiVersions() *kmsg.ApiVersionsResponse {
 	}
 	return resp
 }
-
-func (s *Server) leader(partition int32) int32 { return partition % int32(len(s.listeners)) }
 
 func (s *Server) hostPort(node int32) (string, int32) {
 	host, port, _ := net.SplitHostPort(s.listeners[node].Addr().String())
@@ -98,7 +99,8 @@ func (s *Server) describe(t *servedTopic) kmsg.MetadataResponseTopic {
 	out.Topic, out.TopicID = &t.name, t.id
 	for p := range int32(t.log.Spec.Partitions) {
 		mp := kmsg.NewMetadataResponseTopicPartition()
-		mp.Partition, mp.Leader, mp.LeaderEpoch = p, s.leader(p), leaderEpoch
+		mp.Partition = p
+		mp.Leader, mp.LeaderEpoch = s.leader(p)
 		mp.Replicas, mp.ISR = []int32{mp.Leader}, []int32{mp.Leader}
 		out.Partitions = append(out.Partitions, mp)
 	}
@@ -111,12 +113,13 @@ func (c *conn) find(name string, id [16]byte, partition int32) (*servedTopic, in
 	if name == "" {
 		t, code = c.srv.byID[id], unknownTopicID
 	}
-	switch {
-	case t == nil:
+	if t == nil {
 		return nil, code
-	case partition < 0 || int(partition) >= t.log.Spec.Partitions:
+	}
+	if partition < 0 || int(partition) >= t.log.Spec.Partitions {
 		return nil, unknownTopicOrPartition
-	case c.srv.leader(partition) != c.node:
+	}
+	if node, _ := c.srv.leader(partition); node != c.node {
 		return nil, notLeader
 	}
 	return t, 0
@@ -136,7 +139,7 @@ func (c *conn) listOffsets(r kmsg.Request) kmsg.Response {
 			if code == 0 {
 				p.Offset, p.LeaderEpoch = 0, leaderEpoch
 				if rp.Timestamp == -1 {
-					p.Offset = t.log.End()
+					p.Offset = c.srv.end(t, rp.Partition)
 				}
 			}
 			out.Partitions = append(out.Partitions, p)
@@ -157,7 +160,7 @@ func (c *conn) offsetForLeaderEpoch(r kmsg.Request) kmsg.Response {
 			t, code := c.find(rt.Topic, [16]byte{}, rp.Partition)
 			p.ErrorCode = code
 			if code == 0 {
-				p.LeaderEpoch, p.EndOffset = leaderEpoch, t.log.End()
+				p.LeaderEpoch, p.EndOffset = leaderEpoch, c.srv.end(t, rp.Partition) // all records are of the first epoch
 			}
 			out.Partitions = append(out.Partitions, p)
 		}

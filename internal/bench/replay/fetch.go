@@ -15,19 +15,26 @@ type answer struct {
 	*wanted
 	topic *servedTopic // nil with a code
 	code  int16
-	bytes int // of records
+	bytes int   // of records
+	end   int64 // of the partition, at the time of the answer
 }
 
 // handleFetch answers a Fetch, or, where there is nothing to read, waits first as the request asks.
 func (c *conn) handleFetch(correlation int32, req *kmsg.FetchRequest) error {
+	if !c.fetches {
+		c.fetches = true
+		c.srv.traffic.fetching.Add(1)
+	}
 	ss, parts, code := c.srv.sessions.take(req)
 	answers, idle := c.answers(req, parts)
-	if idle && code == 0 && req.MaxWaitMillis > 0 {
+	deadline := time.Now().Add(time.Duration(req.MaxWaitMillis) * time.Millisecond)
+	for idle && code == 0 && time.Now().Before(deadline) {
 		select {
-		case <-time.After(time.Duration(req.MaxWaitMillis) * time.Millisecond): // the logs never grow
+		case <-time.After(c.untilGrowth(parts, deadline)):
 		case <-c.srv.closing:
 			return errClosing
 		}
+		answers, idle = c.answers(req, parts)
 	}
 	if ss != nil && code == 0 {
 		if req.SessionEpoch > 0 {
@@ -36,7 +43,7 @@ func (c *conn) handleFetch(correlation int32, req *kmsg.FetchRequest) error {
 		ss.rotate()
 	}
 	for _, a := range answers {
-		a.told = a.code == 0
+		a.told = told(a)
 	}
 	w := &c.fetch
 	w.begin(correlation, req.Version)
@@ -46,7 +53,28 @@ func (c *conn) handleFetch(correlation int32, req *kmsg.FetchRequest) error {
 		c.srv.fetches.Add(1)
 		c.srv.fetched.Add(int64(len(w.small) + w.size))
 	}
+	c.srv.traffic.out.Add(int64(len(w.small) + w.size))
 	return w.send(c.nc)
+}
+
+// untilGrowth is how long nothing comes for the partitions, up to the deadline.
+func (c *conn) untilGrowth(parts []*wanted, deadline time.Time) time.Duration {
+	elapsed := time.Since(c.srv.began)
+	wait := time.Until(deadline)
+	for _, p := range parts {
+		if next, grows := c.srv.growth.Next(p.partition, elapsed); grows {
+			wait = min(wait, next-elapsed)
+		}
+	}
+	return wait
+}
+
+// told is what the client knows of the partition with the answer.
+func told(a answer) int64 {
+	if a.code != 0 {
+		return untold
+	}
+	return a.end
 }
 
 // answers decides what each partition gets of the bytes that the request allows. As on a broker, the first partition with
@@ -57,11 +85,15 @@ func (c *conn) answers(req *kmsg.FetchRequest, parts []*wanted) (answers []answe
 	for _, p := range parts {
 		a := answer{wanted: p}
 		a.topic, a.code = c.find(p.partitionKey.topic, p.topicID, p.partition)
-		if a.code == 0 && (p.offset < 0 || p.offset > a.topic.log.End()) {
+		if a.code == 0 {
+			a.topic.seen.fetch(p.partition)
+			a.end = c.srv.end(a.topic, p.partition)
+		}
+		if a.code == 0 && (p.offset < 0 || p.offset > a.end) {
 			a.code = offsetOutOfRange
 		}
 		if a.code == 0 {
-			a.bytes = span(a.topic.log, p, min(left, int(p.maxBytes)), idle)
+			a.bytes = span(a.topic.log, p, a.end, min(left, int(p.maxBytes)), idle)
 			left = max(0, left-a.bytes)
 		}
 		p.served = a.bytes > 0
@@ -73,9 +105,9 @@ func (c *conn) answers(req *kmsg.FetchRequest, parts []*wanted) (answers []answe
 
 // span is how many bytes from the batch at the partition's offset on are sent: up to the limit, where the last batch is cut, as brokers do.
 // A first batch that does not fit is sent whole if whole is set, else not at all.
-func span(l *topic.Log, p *wanted, limit int, whole bool) int {
+func span(l *topic.Log, p *wanted, end int64, limit int, whole bool) int {
 	n := 0
-	for offset := p.offset; offset < l.End(); {
+	for offset := p.offset; offset < end; {
 		batch, base := l.Batch(p.partition, offset)
 		if n+len(batch) >= limit {
 			switch {
@@ -96,7 +128,7 @@ func span(l *topic.Log, p *wanted, limit int, whole bool) int {
 func news(answers []answer) []answer {
 	var out []answer
 	for _, a := range answers {
-		if a.bytes > 0 || a.code != 0 || !a.told {
+		if a.bytes > 0 || a.code != 0 || a.told != a.end {
 			out = append(out, a)
 		}
 	}

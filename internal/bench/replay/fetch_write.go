@@ -109,7 +109,7 @@ func sameTopic(a, b answer) bool {
 func (w *fetchWriter) partition(a answer) {
 	end, logStart := int64(-1), int64(-1)
 	if a.topic != nil {
-		end, logStart = a.topic.log.End(), 0
+		end, logStart = a.end, 0
 	}
 	w.small = be.AppendUint32(w.small, uint32(a.partition))
 	w.small = be.AppendUint16(w.small, uint16(a.code))
@@ -137,6 +137,9 @@ func (w *fetchWriter) records(a answer) {
 		be.PutUint64(w.small[header:], uint64(base))
 		be.PutUint32(w.small[header+12:], leaderEpoch)
 		n := min(left, len(batch))
+		if n == len(batch) {
+			a.topic.seen.send(a.partition, base, int64(a.topic.log.Spec.RecordsPerBatch()))
+		}
 		if n <= topic.HeaderBytes {
 			w.small = w.small[:header+n]
 			return

@@ -6,6 +6,7 @@ import "github.com/seed-7379b4e8/kafka/internal/bench/topic"
 type Ready struct {
 	Brokers []string `json:"brokers"`
 	Topics  []Topic  `json:"topics"`
+	Began   int64    `json:"began"` // when growth began, in Unix nanoseconds
 }
 
 // Stats is what a server has done since its start.

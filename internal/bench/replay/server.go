@@ -13,6 +13,7 @@ import (
 	"net"
 	"sync"
 	"sync/atomic"
+	"time"
 
 	"github.com/seed-7379b4e8/kafka/internal/bench/topic"
 	"github.com/twmb/franz-go/pkg/kmsg"
@@ -21,9 +22,13 @@ import (
 const maxRequestBytes = 16 << 20
 
 // Server is a cluster of brokers, each a listener on the loopback interface. Partition p of every topic is led by broker
-// p modulo the number of brokers.
+// p modulo the number of brokers, until it is moved.
 type Server struct {
 	listeners []net.Listener
+	began     time.Time
+	growth    Growth
+	moved     moves
+	traffic   traffic
 	topics    map[string]*servedTopic
 	byID      map[[16]byte]*servedTopic
 	sessions  sessions
@@ -40,18 +45,26 @@ type servedTopic struct {
 	name string
 	id   [16]byte
 	log  *topic.Log
+	seen seen
 }
 
 // Start serves the logs, under the names of their specs, until Close.
 func Start(brokers int, logs ...*topic.Log) (*Server, error) {
+	return StartGrowing(brokers, Growth{}, logs...)
+}
+
+// StartGrowing is Start with topics that grow from now on.
+func StartGrowing(brokers int, g Growth, logs ...*topic.Log) (*Server, error) {
 	s := &Server{
+		began:   time.Now(),
+		growth:  g,
 		topics:  map[string]*servedTopic{},
 		byID:    map[[16]byte]*servedTopic{},
 		closing: make(chan struct{}),
 		conns:   map[net.Conn]struct{}{},
 	}
 	for _, l := range logs {
-		t := &servedTopic{name: l.Spec.Name(), id: topicID(l.Spec.Name()), log: l}
+		t := &servedTopic{name: l.Spec.Name(), id: topicID(l.Spec.Name()), log: l, seen: newSeen(l.Spec.Partitions)}
 		s.topics[t.name], s.byID[t.id] = t, t
 	}
 	for range brokers {
@@ -122,6 +135,7 @@ func (s *Server) accept(node int32) {
 		}
 		s.conns[nc] = struct{}{}
 		s.mu.Unlock()
+		s.traffic.connections.Add(1)
 		s.wg.Go(func() { s.serve(node, nc) })
 	}
 }
@@ -152,6 +166,7 @@ func (s *Server) serve(node int32, nc net.Conn) {
 		if _, err := io.ReadFull(in, frame[:n]); err != nil {
 			return
 		}
+		s.traffic.in.Add(int64(n) + 4)
 		if err := c.handle(frame[:n]); err != nil {
 			return
 		}
@@ -164,6 +179,8 @@ type conn struct {
 	node  int32
 	nc    net.Conn
 	fetch fetchWriter
+
+	fetches bool // has been asked for records
 }
 
 var errMalformed = errors.New("malformed request")
@@ -224,6 +241,7 @@ func (c *conn) respond(correlation int32, resp kmsg.Response) error {
 	}
 	out = resp.AppendTo(out)
 	binary.BigEndian.PutUint32(out, uint32(len(out)-4))
+	c.srv.traffic.out.Add(int64(len(out)))
 	_, err := c.nc.Write(out)
 	return err
 }

@@ -30,10 +30,12 @@ type wanted struct {
 	partitionKey
 	offset   int64
 	maxBytes int32
-	told     bool // the high watermark, which never changes, has been told in this session
-	served   bool // the last response had records of it
-	gone     bool // forgotten
+	told     int64 // the high watermark that was told last in this session
+	served   bool  // the last response had records of it
+	gone     bool  // forgotten
 }
+
+const untold = -1
 
 // partitionKey names a partition as the request does: by the name of its topic below version 13, by its id from there on.
 type partitionKey struct {
@@ -88,7 +90,7 @@ func named(req *kmsg.FetchRequest) []*wanted {
 		t := &req.Topics[i]
 		for _, p := range t.Partitions {
 			key := partitionKey{t.Topic, t.TopicID, p.Partition}
-			parts = append(parts, &wanted{partitionKey: key, offset: p.FetchOffset, maxBytes: p.PartitionMaxBytes})
+			parts = append(parts, &wanted{partitionKey: key, offset: p.FetchOffset, maxBytes: p.PartitionMaxBytes, told: untold})
 		}
 	}
 	return parts

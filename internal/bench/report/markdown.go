@@ -3,7 +3,9 @@ package report
 import (
 	"fmt"
 	"io"
+	"maps"
 	"math"
+	"slices"
 	"strconv"
 	"strings"
 )
@@ -24,23 +26,40 @@ var columns = []struct {
 	{ServerCPU, false, false},
 }
 
-// WriteMarkdown writes a table for each topic and GOGC, and first the goals, where they were measured. All figures are in
-// the JSON; the tables leave the ranges of the less telling ones out.
+// WriteMarkdown writes what the figures are of, the goals, where they were measured, and a table for each topic and GOGC. All
+// figures are in the JSON; the tables leave the ranges of the less telling ones out.
 func (b *Bench) WriteMarkdown(w io.Writer) error {
 	var s strings.Builder
-	fmt.Fprintf(&s, "%s. Medians of the rounds, with (min–max); × is the ratio to %s in the same round.\n", b.Machine, b.Baseline)
+	fmt.Fprintf(&s, "%s; %s%s. Medians of the rounds, with (min–max); × is the ratio to %s in the same round.\n",
+		b.Server, b.Machine, b.commit(), b.Baseline)
+	for _, name := range slices.Sorted(maps.Keys(b.Skipped)) {
+		fmt.Fprintf(&s, "\n**%s was not run**: %s.\n", name, b.Skipped[name])
+	}
 	rows := b.Rows()
 	writeGoals(&s, b, rows)
 	last := ""
-	for _, r := range rows {
-		if title := fmt.Sprintf("%s, GOGC %s", r.Topic, r.GOGC); title != last {
+	for i, r := range rows {
+		title := fmt.Sprintf("%s, GOGC %s", r.Topic, r.GOGC)
+		if title != last {
 			last = title
 			writeHeader(&s, title)
 		}
 		writeRow(&s, b, r)
+		if i == len(rows)-1 || rows[i+1].Topic != r.Topic || rows[i+1].GOGC != r.GOGC {
+			for _, name := range slices.Sorted(maps.Keys(b.Skipped)) {
+				fmt.Fprintf(&s, "| %s | not run: %s |\n", name, b.Skipped[name])
+			}
+		}
 	}
 	_, err := io.WriteString(w, s.String())
 	return err
+}
+
+func (b *Bench) commit() string {
+	if b.Commit == "" {
+		return ""
+	}
+	return ", commit " + b.Commit
 }
 
 func writeHeader(s *strings.Builder, title string) {
@@ -92,7 +111,7 @@ func cell(v Spread, spread bool) string {
 
 // String is the median with the range, where there is one.
 func (v Spread) String() string {
-	if v.Min == v.Max {
+	if v.Min == v.Max || math.IsNaN(v.Median) {
 		return number(v.Median)
 	}
 	return fmt.Sprintf("%s (%s–%s)", number(v.Median), number(v.Min), number(v.Max))
@@ -100,7 +119,10 @@ func (v Spread) String() string {
 
 // number has three significant digits.
 func number(f float64) string {
-	if f == 0 || math.IsNaN(f) || math.IsInf(f, 0) {
+	if math.IsNaN(f) {
+		return "–"
+	}
+	if f == 0 || math.IsInf(f, 0) {
 		return strconv.FormatFloat(f, 'f', -1, 64)
 	}
 	digits := max(0, 2-int(math.Floor(math.Log10(math.Abs(f)))))

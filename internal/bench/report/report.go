@@ -4,6 +4,7 @@ package report
 
 import (
 	"cmp"
+	"math"
 	"slices"
 
 	"github.com/seed-7379b4e8/kafka/internal/bench/replay"
@@ -24,16 +25,36 @@ type Run struct {
 // Bench is everything that was run.
 type Bench struct {
 	Machine  string       `json:"machine"`
+	Commit   string       `json:"commit,omitempty"`
+	Server   string       `json:"server"`   // what was read from: ReplayServer or KafkaServer
 	Baseline string       `json:"baseline"` // the client that ratios are to
 	Cases    []topic.Case `json:"cases"`
-	Runs     []Run        `json:"runs"`
+	// Skipped clients could not be run on this machine, for the reasons given.
+	Skipped map[string]string `json:"skipped,omitempty"`
+	Runs    []Run             `json:"runs"`
 }
+
+// What a Bench was read from.
+const (
+	ReplayServer = "replay server"
+	KafkaServer  = "Apache Kafka"
+)
 
 // Metric is a figure of a run.
 type Metric struct {
 	Name string
 	Unit string
 	Of   func(Run) float64
+}
+
+// allocated is a figure of allocations, which not every client tells.
+func allocated(of func(Run) float64) func(Run) float64 {
+	return func(r Run) float64 {
+		if r.Result.Mallocs == 0 && r.Result.AllocBytes == 0 {
+			return math.NaN()
+		}
+		return of(r)
+	}
 }
 
 func perRecord(of func(Run) float64) func(Run) float64 {
@@ -45,8 +66,8 @@ var (
 	Rate       = Metric{"records", "M/s", func(r Run) float64 { return float64(r.Result.Records) / r.Result.Seconds / 1e6 }}
 	Throughput = Metric{"payload", "MB/s", func(r Run) float64 { return float64(r.Result.Bytes) / r.Result.Seconds / 1e6 }}
 	CPU        = Metric{"CPU", "µs/record", perRecord(func(r Run) float64 { return r.Result.CPUSeconds * 1e6 })}
-	Mallocs    = Metric{"allocations", "/record", perRecord(func(r Run) float64 { return float64(r.Result.Mallocs) })}
-	AllocBytes = Metric{"allocated", "B/record", perRecord(func(r Run) float64 { return float64(r.Result.AllocBytes) })}
+	Mallocs    = Metric{"allocations", "/record", allocated(perRecord(func(r Run) float64 { return float64(r.Result.Mallocs) }))}
+	AllocBytes = Metric{"allocated", "B/record", allocated(perRecord(func(r Run) float64 { return float64(r.Result.AllocBytes) }))}
 	PeakRSS    = Metric{"peak RSS", "MiB", func(r Run) float64 { return float64(r.Result.PeakRSS) / (1 << 20) }}
 	First      = Metric{"first record", "ms", func(r Run) float64 { return r.Result.FirstSeconds * 1e3 }}
 	FetchSize  = Metric{"response", "KiB", func(r Run) float64 {
@@ -58,12 +79,15 @@ var (
 // Spread is a median with its range.
 type Spread struct{ Median, Min, Max float64 }
 
-// SpreadOf is the Spread of the values; zero without any.
+// SpreadOf is the Spread of the values; zero without any, NaN if one is.
 func SpreadOf(values []float64) Spread {
 	if len(values) == 0 {
 		return Spread{}
 	}
 	v := slices.Sorted(slices.Values(values))
+	if math.IsNaN(v[0]) { // which sorts before all others
+		return Spread{v[0], v[0], v[0]}
+	}
 	mid := len(v) / 2
 	median := v[mid]
 	if len(v)%2 == 0 {
@@ -88,16 +112,21 @@ func (r *Row) Value(m Metric) Spread {
 	return SpreadOf(v)
 }
 
-// Ratio is that of the metric to the baseline's, round by round; false without a baseline.
-func (r *Row) Ratio(m Metric) (Spread, bool) {
+// Ratio is that of the metric to the baseline's, round by round; false without a baseline, or where one of both is not known.
+func (r *Row) Ratio(m Metric) (Spread, bool) { return ratio(m, r.runs, r.base) }
+
+// RatioTo is Ratio to another client on the same topic.
+func (r *Row) RatioTo(o *Row, m Metric) (Spread, bool) { return ratio(m, r.runs, o.runs) }
+
+func ratio(m Metric, runs, base []Run) (Spread, bool) {
 	var v []float64
-	for _, run := range r.runs {
-		i := slices.IndexFunc(r.base, func(b Run) bool { return b.Round == run.Round })
+	for _, run := range runs {
+		i := slices.IndexFunc(base, func(b Run) bool { return b.Round == run.Round })
 		if i < 0 {
 			continue
 		}
-		if base := m.Of(r.base[i]); base > 0 {
-			v = append(v, m.Of(run)/base)
+		if q := m.Of(run) / m.Of(base[i]); !math.IsNaN(q) && !math.IsInf(q, 0) {
+			v = append(v, q)
 		}
 	}
 	return SpreadOf(v), len(v) > 0

@@ -24,7 +24,7 @@ func takeUsage() usage {
 	var m runtime.MemStats
 	runtime.ReadMemStats(&m)
 	u.mallocs, u.allocBytes, u.collections = m.Mallocs, m.TotalAlloc, m.NumGC
-	u.peakRSS = peakRSS()
+	_, u.peakRSS = RSS()
 	return u
 }
 
@@ -37,17 +37,21 @@ func CPUTime() time.Duration {
 	return time.Duration(ru.Utime.Nano() + ru.Stime.Nano())
 }
 
-// peakRSS is the VmHWM of the process, in bytes; 0 where there is no /proc.
-func peakRSS() int64 {
+// RSS gives the resident memory of the process now and at its highest, in bytes; 0 where there is no /proc.
+func RSS() (now, peak int64) {
 	status, err := os.ReadFile("/proc/self/status")
 	if err != nil {
-		return 0
+		return 0, 0
 	}
-	_, after, _ := bytes.Cut(status, []byte("VmHWM:"))
+	return statusKiB(status, "VmRSS:") << 10, statusKiB(status, "VmHWM:") << 10
+}
+
+func statusKiB(status []byte, field string) int64 {
+	_, after, _ := bytes.Cut(status, []byte(field))
 	fields := bytes.Fields(after)
 	if len(fields) == 0 {
 		return 0
 	}
 	kib, _ := strconv.ParseInt(string(fields[0]), 10, 64)
-	return kib << 10
+	return kib
 }

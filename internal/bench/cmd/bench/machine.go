@@ -2,8 +2,10 @@ package main
 
 import (
 	"bytes"
+	"context"
 	"fmt"
 	"os"
+	"os/exec"
 	"runtime"
 	"strings"
 )
@@ -24,4 +26,17 @@ func machine() string {
 		}
 	}
 	return s
+}
+
+// commit is what is measured, as far as git knows it. The docs do not count: the bench itself writes into them.
+func commit(ctx context.Context) string {
+	head, err := exec.CommandContext(ctx, "git", "rev-parse", "--short=10", "HEAD").Output()
+	if err != nil {
+		return "unknown"
+	}
+	changed, err := exec.CommandContext(ctx, "git", "status", "--porcelain", "--untracked-files=no", "--", ":/", ":(top,exclude)docs").Output()
+	if err != nil || len(bytes.TrimSpace(changed)) > 0 {
+		return string(bytes.TrimSpace(head)) + " with changes"
+	}
+	return string(bytes.TrimSpace(head))
 }

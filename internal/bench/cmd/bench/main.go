@@ -31,19 +31,36 @@ type config struct {
 	bootstrap string
 	json      string
 	markdown  string
+	docs      string
+	from      string
 }
 
 func main() {
-	cfg, err := parseFlags()
-	if err == nil {
-		ctx, stop := signal.NotifyContext(context.Background(), os.Interrupt)
-		defer stop()
-		err = run(ctx, cfg)
-	}
-	if err != nil {
+	ctx, stop := signal.NotifyContext(context.Background(), os.Interrupt)
+	defer stop()
+	if err := start(ctx); err != nil {
 		fmt.Fprintln(os.Stderr, "bench:", err)
 		os.Exit(1)
 	}
+}
+
+// start runs the command that is named first, the results table where none is.
+func start(ctx context.Context) error {
+	if len(os.Args) > 1 && commands[os.Args[1]] != nil {
+		return figuresMain(ctx, os.Args[1], os.Args[2:])
+	}
+	cfg, err := parseFlags()
+	if err != nil {
+		return err
+	}
+	if cfg.from != "" {
+		b, err := report.Read(strings.Split(cfg.from, ",")...)
+		if err != nil {
+			return err
+		}
+		return write(cfg, b)
+	}
+	return run(ctx, cfg)
 }
 
 func parseFlags() (config, error) {
@@ -60,7 +77,12 @@ func parseFlags() (config, error) {
 	flag.StringVar(&cfg.bootstrap, "bootstrap", "", "read from this Kafka cluster instead; the topics are made in it, and stay")
 	flag.StringVar(&cfg.json, "json", "", "file for all runs as JSON")
 	flag.StringVar(&cfg.markdown, "markdown", "", "file for the tables, beside standard output")
+	flag.StringVar(&cfg.docs, "docs", "", "docs folder whose page of figures, and plots, are written anew")
+	flag.StringVar(&cfg.from, "from", "", "run nothing: report the runs in these files of -json, separated by commas, as one")
 	flag.Parse()
+	if flag.NArg() > 0 {
+		return cfg, fmt.Errorf("unknown command %q: there are latency, first, scale and move", flag.Arg(0))
+	}
 	cfg.gogc = strings.Split(*gogc, ",")
 	var err error
 	if cfg.cases, err = selectCases(*topics); err != nil {
@@ -111,12 +133,17 @@ func selectCases(topics string) ([]topic.Case, error) {
 }
 
 func run(ctx context.Context, cfg config) error {
-	bins, cleanup, err := build(ctx, cfg.clients)
+	bins, err := build(ctx, cfg.clients, "replay")
 	if err != nil {
 		return err
 	}
-	defer cleanup()
-	b := &report.Bench{Machine: machine(), Baseline: cfg.baseline, Cases: cfg.cases}
+	defer bins.cleanup()
+	b := &report.Bench{
+		Machine: machine(), Commit: commit(ctx), Server: report.ReplayServer, Baseline: cfg.baseline, Cases: cfg.cases, Skipped: bins.skipped,
+	}
+	if cfg.bootstrap != "" {
+		b.Server = report.KafkaServer
+	}
 	deadline := time.Now().Add(cfg.atMost)
 	var runErr error
 	for _, c := range cfg.cases {
@@ -147,6 +174,15 @@ func write(cfg config, b *report.Bench) error {
 			return err
 		}
 		if err := errors.Join(b.WriteMarkdown(f), f.Close()); err != nil {
+			return err
+		}
+	}
+	if cfg.docs != "" {
+		section := "replay"
+		if b.Server == report.KafkaServer {
+			section = "kafka"
+		}
+		if err := b.WriteDocs(cfg.docs, section); err != nil {
 			return err
 		}
 	}

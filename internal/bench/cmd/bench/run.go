@@ -7,7 +7,6 @@ import (
 	"fmt"
 	"os"
 	"os/exec"
-	"path/filepath"
 	"strconv"
 	"strings"
 	"time"
@@ -19,12 +18,13 @@ import (
 )
 
 // runCase runs all clients on a topic, round by round, each round starting with another client.
-func runCase(ctx context.Context, cfg config, bins string, c topic.Case, deadline time.Time) ([]report.Run, error) {
+func runCase(ctx context.Context, cfg config, bins *built, c topic.Case, deadline time.Time) ([]report.Run, error) {
 	srv, err := serve(ctx, cfg, bins, c)
 	if err != nil {
 		return nil, err
 	}
 	defer srv.stop()
+	clients := bins.runnable(cfg.clients)
 	var runs []report.Run
 	for round := range cfg.rounds {
 		if time.Now().After(deadline) {
@@ -32,8 +32,11 @@ func runCase(ctx context.Context, cfg config, bins string, c topic.Case, deadlin
 			break
 		}
 		for _, gogc := range cfg.gogc {
-			for i := range cfg.clients {
-				cl := cfg.clients[(i+round)%len(cfg.clients)]
+			for i := range clients {
+				cl := clients[(i+round)%len(clients)]
+				if programs[cl.name].prepare != nil && gogc != cfg.gogc[0] {
+					continue // it is not Go, or hardly
+				}
 				before, err := srv.stats()
 				if err != nil {
 					return runs, err
@@ -66,11 +69,14 @@ func progress(r report.Run) {
 
 // runClient runs a client on the server's topic. A run that failed, or whose sums are wrong, has that as the error in its Result;
 // the error returned is of the bench itself.
-func runClient(ctx context.Context, cfg config, bins string, cl client, gogc string, ready replay.Ready) (runner.Result, error) {
-	t := ready.Topics[0]
-	cmd := exec.CommandContext(ctx, filepath.Join(bins, programs[cl.name]),
-		"-brokers", strings.Join(ready.Brokers, ","), "-topic", t.Name, "-partitions", strconv.Itoa(t.Partitions),
-		"-records", strconv.FormatInt(t.Records, 10), "-mode", cl.mode, "-timeout", cfg.timeout.String())
+func runClient(ctx context.Context, cfg config, bins *built, cl client, gogc string, ready replay.Ready) (runner.Result, error) {
+	t := part(ready.Topics[0], programs[cl.name].share)
+	command := append([]string{}, bins.commands[cl.name]...)
+	command = append(command, "-brokers", strings.Join(ready.Brokers, ","))
+	command = append(command, arguments(t, cl.mode, cfg.timeout)...)
+	runCtx, cancel := context.WithTimeout(ctx, 2*cfg.timeout) // for a client that does not keep its own
+	defer cancel()
+	cmd := exec.CommandContext(runCtx, command[0], command[1:]...)
 	cmd.Env = append(os.Environ(), "GOGC="+gogc)
 	var stdout, stderr bytes.Buffer
 	cmd.Stdout, cmd.Stderr = &stdout, &stderr
@@ -80,6 +86,10 @@ func runClient(ctx context.Context, cfg config, bins string, cl client, gogc str
 	}
 	var res runner.Result
 	if jsonErr := json.Unmarshal(stdout.Bytes(), &res); jsonErr != nil {
+		if programs[cl.name].prepare != nil {
+			res.Error = fmt.Sprintf("no result (%v): %s", err, firstLine(stderr.String()))
+			return res, nil
+		}
 		return runner.Result{}, fmt.Errorf("%s: %w, and no result: %s", cl, err, bytes.TrimSpace(stderr.Bytes()))
 	}
 	if res.Error == "" && (res.Records != t.Records || res.OffsetSum != t.OffsetSum || res.Bytes != t.Bytes) {
@@ -87,4 +97,27 @@ func runClient(ctx context.Context, cfg config, bins string, cl client, gogc str
 			res.Records, res.OffsetSum, res.Bytes, t.Records, t.OffsetSum, t.Bytes)
 	}
 	return res, nil
+}
+
+// arguments are the flags that every client knows, whatever it is written in; the brokers go before them.
+func arguments(t replay.Topic, mode string, timeout time.Duration) []string {
+	l := runner.DefaultLimits
+	return []string{
+		"-topic", t.Name, "-partitions", strconv.Itoa(t.Partitions), "-records", strconv.FormatInt(t.Records, 10),
+		"-mode", mode, "-timeout-seconds", strconv.FormatFloat(timeout.Seconds(), 'f', -1, 64),
+		"-max-bytes", strconv.Itoa(l.MaxBytes), "-max-partition-bytes", strconv.Itoa(l.MaxPartitionBytes),
+		"-min-bytes", strconv.Itoa(l.MinBytes), "-max-wait-ms", strconv.FormatInt(l.MaxWait.Milliseconds(), 10),
+	}
+}
+
+// part is the topic cut to the first of every partition's records, one in share of them.
+func part(t replay.Topic, share int64) replay.Topic {
+	if share < 2 {
+		return t
+	}
+	partitions := int64(t.Partitions)
+	each := max(1, t.Records/partitions/share)
+	payload := t.Bytes / t.Records // all records of a topic have the same
+	t.Records, t.OffsetSum, t.Bytes = each*partitions, each*(each-1)/2*partitions, each*partitions*payload
+	return t
 }

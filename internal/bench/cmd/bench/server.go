@@ -2,11 +2,7 @@ package main
 
 import (
 	"context"
-	"encoding/json"
 	"fmt"
-	"io"
-	"os"
-	"os/exec"
 	"path/filepath"
 	"strconv"
 	"strings"
@@ -18,16 +14,14 @@ import (
 
 // server is where a topic is read from: a replay server in its own process, or a cluster that runs anyway.
 type server struct {
-	cmd    *exec.Cmd // nil: a cluster
-	stdin  io.WriteCloser
-	stdout *json.Decoder
+	*child // nil: a cluster
 	ready  replay.Ready
 }
 
-func serve(ctx context.Context, cfg config, bins string, c topic.Case) (*server, error) {
+func serve(ctx context.Context, cfg config, bins *built, c topic.Case) (*server, error) {
 	records := int64(float64(c.Rate) * cfg.seconds)
 	if cfg.bootstrap == "" {
-		return startReplay(bins, c.Spec, records, cfg.brokers)
+		return startReplay(bins, "-topics", c.Spec.Name(), "-records", strconv.FormatInt(records, 10), "-brokers", strconv.Itoa(cfg.brokers))
 	}
 	l, err := topic.NewLog(c.Spec, records, 1)
 	if err != nil {
@@ -42,46 +36,36 @@ func serve(ctx context.Context, cfg config, bins string, c topic.Case) (*server,
 	return &server{ready: replay.Ready{Brokers: brokers, Topics: []replay.Topic{ready}}}, nil
 }
 
-func startReplay(bins string, s topic.Spec, records int64, brokers int) (*server, error) {
-	cmd := exec.Command(filepath.Join(bins, "replay"),
-		"-topics", s.Name(), "-records", strconv.FormatInt(records, 10), "-brokers", strconv.Itoa(brokers))
-	cmd.Stderr = os.Stderr
-	stdin, err := cmd.StdinPipe()
+// startReplay starts a replay server with the flags given.
+func startReplay(bins *built, flags ...string) (*server, error) {
+	return startServer(bins, "replay", flags...)
+}
+
+// startServer starts a program that says in its first line where it serves.
+func startServer(bins *built, program string, flags ...string) (*server, error) {
+	c, err := startChild(filepath.Join(bins.dir, program), flags...)
 	if err != nil {
 		return nil, err
 	}
-	stdout, err := cmd.StdoutPipe()
-	if err != nil {
-		return nil, err
-	}
-	if err := cmd.Start(); err != nil {
-		return nil, err
-	}
-	srv := &server{cmd: cmd, stdin: stdin, stdout: json.NewDecoder(stdout)}
-	if err := srv.stdout.Decode(&srv.ready); err != nil {
+	srv := &server{child: c}
+	if err := c.stdout.Decode(&srv.ready); err != nil {
 		srv.stop()
-		return nil, fmt.Errorf("starting the replay server: %w", err)
+		return nil, fmt.Errorf("starting %s: %w", program, err)
 	}
 	return srv, nil
 }
 
-// stop ends a replay server, which goes when its input does.
+// stop ends a server of the bench's own, which goes when its input does.
 func (s *server) stop() {
-	if s.cmd == nil {
-		return
+	if s.child != nil {
+		s.child.stop()
 	}
-	_ = s.stdin.Close()
-	_ = s.cmd.Wait()
 }
 
 // stats is what a replay server has done so far; nothing is known of a cluster.
-func (s *server) stats() (replay.Stats, error) {
-	var st replay.Stats
-	if s.cmd == nil {
+func (s *server) stats() (st replay.Stats, err error) {
+	if s.child == nil {
 		return st, nil
 	}
-	if _, err := io.WriteString(s.stdin, "\n"); err != nil {
-		return st, fmt.Errorf("asking the replay server for its stats: %w", err)
-	}
-	return st, s.stdout.Decode(&st)
+	return st, s.ask("", &st)
 }

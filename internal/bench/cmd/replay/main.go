@@ -1,5 +1,6 @@
 // Replay serves generated topics to any Kafka consumer until its standard input ends. It says where in one line of JSON, and
-// what it has done so far in another for every line that it reads.
+// answers every line that it reads with one: an empty line with what it has done so far, "detail" with what it knows of its
+// clients, "move PARTITION BROKER" with the same once the partition has its new leader.
 package main
 
 import (
@@ -20,14 +21,18 @@ func main() {
 	records := flag.Int64("records", 10_000_000, "records in each of them, rounded up to full batches")
 	brokers := flag.Int("brokers", 1, "number of brokers")
 	seed := flag.Uint64("seed", 1, "seed of the generated text")
+	var g replay.Growth
+	flag.DurationVar(&g.Every, "grow", 0, "the topics grow: a batch a partition this often")
+	flag.IntVar(&g.Whole, "whole", 0, "with -grow, how many partitions are whole from the start, the first ones")
+	flag.IntVar(&g.Active, "active", 0, "with -grow, how many partitions grow, behind those; the others stay empty")
 	flag.Parse()
-	if err := run(strings.Split(*topics, ","), *records, *brokers, *seed); err != nil {
+	if err := run(strings.Split(*topics, ","), *records, *brokers, *seed, g); err != nil {
 		fmt.Fprintln(os.Stderr, "replay:", err)
 		os.Exit(1)
 	}
 }
 
-func run(names []string, records int64, brokers int, seed uint64) error {
+func run(names []string, records int64, brokers int, seed uint64, g replay.Growth) error {
 	var logs []*topic.Log
 	for _, name := range names {
 		spec, err := topic.ParseName(name)
@@ -40,12 +45,12 @@ func run(names []string, records int64, brokers int, seed uint64) error {
 		}
 		logs = append(logs, l)
 	}
-	srv, err := replay.Start(brokers, logs...)
+	srv, err := replay.StartGrowing(brokers, g, logs...)
 	if err != nil {
 		return err
 	}
 	defer srv.Close()
-	ready := replay.Ready{Brokers: srv.Addrs()}
+	ready := replay.Ready{Brokers: srv.Addrs(), Began: srv.Began().UnixNano()}
 	for _, l := range logs {
 		ready.Topics = append(ready.Topics, replay.ReadyTopic(l))
 	}
@@ -55,11 +60,28 @@ func run(names []string, records int64, brokers int, seed uint64) error {
 	}
 	in := bufio.NewScanner(os.Stdin)
 	for in.Scan() {
-		stats := srv.Stats()
-		stats.CPUSeconds = runner.CPUTime().Seconds()
-		if err := out.Encode(stats); err != nil {
+		answer, err := obey(srv, in.Text())
+		if err != nil {
+			return err
+		}
+		if err := out.Encode(answer); err != nil {
 			return err
 		}
 	}
 	return in.Err()
+}
+
+func obey(srv *replay.Server, line string) (any, error) {
+	var partition, node int32
+	switch n, _ := fmt.Sscanf(line, "move %d %d", &partition, &node); {
+	case line == "":
+		stats := srv.Stats()
+		stats.CPUSeconds = runner.CPUTime().Seconds()
+		return stats, nil
+	case line == "detail":
+		return srv.Detail(), nil
+	case n == 2:
+		return srv.Detail(), srv.Move(partition, node)
+	}
+	return nil, fmt.Errorf("unknown command %q", line)
 }

@@ -1,0 +1,132 @@
+package report
+
+import (
+	"fmt"
+	"slices"
+	"strings"
+)
+
+// verdict is one goal on one row.
+type verdict struct {
+	goal    string
+	row     *Row
+	is      string
+	limit   string
+	reached bool
+}
+
+// floorGoals is how many times the floor with all memory reused ours/batches may cost, by topic.
+var floorGoals = map[string]float64{
+	"100 B, none, 1 partition": 2,
+	"100 B, lz4, 6 partitions": 2,
+	"1 KiB, none, 6":           1.4,
+	"1 KiB, lz4, 6":            1.4,
+	"1 KiB, snappy, 6":         1.25,
+	"1 KiB, zstd, 6":           1.25,
+	"1 KiB, gzip, 6":           1.25,
+}
+
+const (
+	batchesClient = "ours/batches"
+	floorClient   = "floor/reused"
+	poolsClient   = "franz-go/pools"
+
+	batchesAllocBytes = 5.0 // a record, at most
+	smallBatchCost    = 1.2 // times that at 1 MiB batches, at most
+)
+
+// smallBatches are the topics of 16 KiB batches with those of the same records in batches of 1 MiB.
+var smallBatches = map[string]string{
+	"100 B, none, 1, 16 KiB batches":             "100 B, none, 1 partition",
+	"100 B, lz4, 6, 16 KiB batches":              "100 B, lz4, 6 partitions",
+	"1 KiB, none, 6, 16 KiB batches":             "1 KiB, none, 6",
+	"1 KiB, lz4, 6, 16 KiB batches":              "1 KiB, lz4, 6",
+	"1 KiB, lz4, two headers, 6, 16 KiB batches": "1 KiB, lz4, two headers, 6",
+	"1 KiB, zstd, 6, 16 KiB batches":             "1 KiB, zstd, 6",
+}
+
+// further gives the goals that hold on every topic, or between topics, at the GOGC that they are of.
+func further(b *Bench, rows []*Row) []verdict {
+	var all []verdict
+	for _, r := range rows {
+		if r.Rounds() == 0 || !strings.HasPrefix(r.Client, "ours/") {
+			continue
+		}
+		switch {
+		case b.Server == KafkaServer:
+			all = append(all, ahead("ahead on real Kafka", r, find(rows, r.Topic, r.GOGC, b.Baseline))...)
+			continue
+		case r.Client == batchesClient:
+			all = append(all, batches(r, rows)...)
+		case slices.Contains(goalClients, r.Client) && r.GOGC != "100":
+			all = append(all, ahead("ahead at this GOGC, too", r, find(rows, r.Topic, r.GOGC, b.Baseline))...)
+		}
+		if r.GOGC == "100" {
+			all = append(all, smallBatch(r, rows)...)
+			all = append(all, atMost("peak RSS", r, find(rows, r.Topic, r.GOGC, b.Baseline), PeakRSS, 1)...)
+		}
+	}
+	slices.SortStableFunc(all, func(a, c verdict) int { return strings.Compare(a.goal, c.goal) })
+	return all
+}
+
+// batches are the goals of reused buffers.
+func batches(r *Row, rows []*Row) []verdict {
+	all := ahead("batches ahead", r, find(rows, r.Topic, r.GOGC, poolsClient))
+	if r.GOGC != "100" {
+		return all
+	}
+	if limit, ok := floorGoals[r.Topic]; ok {
+		all = append(all, atMost("batches, CPU near the floor", r, find(rows, r.Topic, r.GOGC, floorClient), CPU, limit)...)
+	}
+	bytes := r.Value(AllocBytes)
+	return append(all, verdict{"batches, allocated", r, number(bytes.Median) + " B/record", "< 5 B/record", bytes.Median < batchesAllocBytes})
+}
+
+// smallBatch compares with the same client's medians on another topic, which was not read in the same rounds.
+func smallBatch(r *Row, rows []*Row) []verdict {
+	o := find(rows, smallBatches[r.Topic], r.GOGC, r.Client)
+	if o == nil || o.Rounds() == 0 {
+		return nil
+	}
+	q := r.Value(CPU).Median / o.Value(CPU).Median
+	return []verdict{{
+		"small batches, CPU", r, number(q) + " × that at 1 MiB batches", fmt.Sprintf("≤ %v ×", smallBatchCost), q <= smallBatchCost,
+	}}
+}
+
+// ahead is a higher rate for less CPU.
+func ahead(goal string, r, base *Row) []verdict {
+	if base == nil {
+		return nil
+	}
+	rate, ok := r.RatioTo(base, Rate)
+	if !ok {
+		return nil
+	}
+	cpu, _ := r.RatioTo(base, CPU)
+	return []verdict{
+		{goal + ", rate", r, rate.String() + " × " + base.Client, "> 1 ×", rate.Median > 1},
+		{goal + ", CPU", r, cpu.String() + " × " + base.Client, "< 1 ×", cpu.Median < 1},
+	}
+}
+
+func atMost(goal string, r, base *Row, m Metric, limit float64) []verdict {
+	if base == nil {
+		return nil
+	}
+	q, ok := r.RatioTo(base, m)
+	if !ok {
+		return nil
+	}
+	return []verdict{{goal, r, q.String() + " × " + base.Client, fmt.Sprintf("≤ %v ×", limit), q.Median <= limit}}
+}
+
+func find(rows []*Row, topic, gogc, client string) *Row {
+	for _, r := range rows {
+		if r.Topic == topic && r.GOGC == gogc && r.Client == client {
+			return r
+		}
+	}
+	return nil
+}
