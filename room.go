@@ -29,6 +29,9 @@ func (s *subscription) makeRoom(need int64) {
 // victim picks the partition that is to give up its newest batches: the one that has most buffered of those that are
 // not wanted.
 func (s *subscription) victim() *partition {
+	if s.pausedNow == 0 && s.allWanted() {
+		return nil // the common case, and there may be thousands of partitions
+	}
 	var most *partition
 	for _, p := range s.partitions {
 		if len(p.buf.segments) == 0 || s.wanted(p) {

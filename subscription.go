@@ -72,6 +72,7 @@ type subscription struct {
 	dropped     int64             // segments that were given up and have to be fetched again
 	parallel    int               // segments of one partition that may be decoded at a time
 	batchLimit  int
+	pausedNow   int // partitions that are paused
 }
 
 // A waiter is a Get call that waits.
@@ -130,6 +131,24 @@ func (s *subscription) wanted(p *partition) bool {
 		}
 	}
 	return false
+}
+
+// allWanted says whether a Get call waits for messages of any partition, or the last one would have that did not wait.
+func (s *subscription) allWanted() bool {
+	return s.polled != nil && s.polled.only == nil || slices.ContainsFunc(s.waiters, func(w *waiter) bool { return w.only == nil })
+}
+
+// setPause pauses or resumes a partition, and counts.
+func (s *subscription) setPause(p *partition, paused bool) {
+	if p.paused == paused {
+		return
+	}
+	p.paused = paused
+	if paused {
+		s.pausedNow++
+	} else {
+		s.pausedNow--
+	}
 }
 
 // find gives an assigned partition.
@@ -340,6 +359,7 @@ func (s *subscription) remove(tps []TopicPartition) {
 		p.gone = true
 		p.epoch++
 		p.buf.dropFrom(0, s.budget)
+		s.setPause(p, false)
 		s.clear(p)
 		s.dirty(p)
 	}
@@ -541,7 +561,7 @@ func (s *subscription) setPaused(call string, tps []TopicPartition, paused bool)
 		if p.paused == paused {
 			continue
 		}
-		p.paused = paused
+		s.setPause(p, paused)
 		if !paused {
 			s.settle(p)
 			s.wake(p)
@@ -574,6 +594,7 @@ func (s *subscription) forgetCluster() error {
 		p.epoch++
 		p.buf.dropFrom(0, s.budget)
 		if s.kind.following() {
+			s.setPause(p, false)
 			delete(s.partitions, tp)
 		} else {
 			start := p.start
