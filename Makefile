@@ -27,7 +27,7 @@ test: ## all tests that need nothing but Go, with the race detector
 	$(call each,go test -race -shuffle=on -timeout 10m ./...)
 
 test-kafka: need-java ## the tests on real brokers (KAFKA_VERSION=3.9.1: that release; KAFKA_BOOTSTRAP=host:port: that cluster)
-	cd internal/kafkatest && go test -race -tags kafka -skip '/kfake' -p 1 -timeout 20m ./...
+	cd internal/kafkatest && go test -count=1 -race -tags kafka -skip '/kfake' -p 1 -timeout 20m ./...
 
 bench: ## compare speed with other clients: minutes
 	cd internal/bench && go run ./cmd/bench -rounds 3 -seconds 1

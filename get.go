@@ -162,6 +162,7 @@ func (c *Consumer) get(ctx context.Context, call string, o getOptions, take func
 		done, again, err := c.tryGet(ctx, call, &o, w, take)
 		if done {
 			s.calls--
+			s.dismiss(w)
 			s.mu.Unlock()
 			if overlap {
 				c.warnOverlap()
@@ -169,7 +170,7 @@ func (c *Consumer) get(ctx context.Context, call string, o getOptions, take func
 			return err
 		}
 		if w == nil {
-			w = newWaiter(&o)
+			w = s.newWaiter(&o)
 		}
 		w.only, _, _ = s.filter(call, o.partitions, w.only)
 		s.waiters = append(s.waiters, w)
@@ -184,6 +185,7 @@ func (c *Consumer) get(ctx context.Context, call string, o getOptions, take func
 		s.waiters = slices.DeleteFunc(s.waiters, func(x *waiter) bool { return x == w })
 		if done {
 			s.calls--
+			s.dismiss(w)
 			s.mu.Unlock()
 			return err
 		}
@@ -231,13 +233,31 @@ func (c *Consumer) tryGet(ctx context.Context, call string, o *getOptions, w *wa
 	return false, again, nil
 }
 
-// newWaiter makes the waiter of a call that is about to sleep for the first time.
-func newWaiter(o *getOptions) *waiter {
-	w := &waiter{ch: make(chan struct{}, 1), only: o.resolved}
+// newWaiter makes the waiter of a call that is about to sleep for the first time, of one that another call has left. Called with the
+// mutex held.
+func (s *subscription) newWaiter(o *getOptions) *waiter {
+	w := s.idle
+	if s.idle = nil; w == nil {
+		w = &waiter{ch: make(chan struct{}, 1)}
+	}
+	w.only, w.until = o.resolved, time.Time{}
 	if o.waitSet {
 		w.until = time.Now().Add(o.wait)
 	}
 	return w
+}
+
+// dismiss leaves a waiter that is in waiters no more to the next call. Called with the mutex held.
+func (s *subscription) dismiss(w *waiter) {
+	if w == nil {
+		return
+	}
+	select {
+	case <-w.ch: // a wake that came too late
+	default:
+	}
+	w.only = nil
+	s.idle = w
 }
 
 // callBegins settles what was handed out before. Where calls overlap that cannot be right, as each settles what another's

@@ -47,6 +47,7 @@ type subscription struct {
 	ring           queue[*partition] // those with messages, in turn
 	failures       []*failure
 	waiters        []*waiter
+	idle           *waiter // left by a call that has ended; nil: none
 	polled         *waiter // the last Get call, if it found nothing and did not wait: what it wanted is wanted until the next
 	turn           uint64  // counts the Get calls that have begun
 	byIterator     bool    // the last message was handed out by an iterator
