@@ -178,7 +178,10 @@ func (c *Consumer) Start(ctx context.Context) error {
 	}
 	c.spawn(func() { c.metadataLoop(life) })
 	c.spawn(func() { c.positionLoop(life) })
-	c.spawn(func() { c.fetcher.run(life, c.spawn) })
+	c.spawn(func() {
+		defer takeHeadroom()()
+		c.fetcher.run(life, c.spawn)
+	})
 	for range cap(c.decodeWork) {
 		c.spawn(func() { c.decodeLoop(life) })
 	}
