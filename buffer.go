@@ -3,12 +3,15 @@ package kafka
 // A recordSet is the memory of one partition's part of a fetch response. It is given back when the last segment of it
 // is done.
 type recordSet struct {
-	mem   *block // held until nobody uses the set
-	bytes int64  // charged
-	users int    // segments
+	mem   block // held until nobody uses the set
+	bytes int64 // charged
+	users int   // segments, and who reads it
 }
 
 func (rs *recordSet) leave(b *budget) {
+	if rs == nil {
+		return
+	}
 	rs.users--
 	if rs.users == 0 {
 		b.releaseRaw(rs.bytes)
@@ -22,7 +25,7 @@ func (rs *recordSet) memory() *block {
 	if rs == nil {
 		return nil
 	}
-	return rs.mem
+	return &rs.mem
 }
 
 // A segment is a run of batches of one record set: the unit of decoding. Segments of a partition are in the log's

@@ -179,8 +179,8 @@ func TestDecode_Allocations(t *testing.T) {
 				run := func() {
 					r.sub.mu.Lock()
 					r.sub.seek(p, 0, -1)
-					cut := newCutter(p, &protocol.FetchResponsePartition{Records: c.set}, &recordSet{users: 1}, &r.cfg)
-					cut.run()
+					var cut cutter
+					cut.cut(p, &protocol.FetchResponsePartition{Records: c.set}, &recordSet{users: 1}, &r.cfg)
 					for _, seg := range cut.segments {
 						p.buf.push(seg)
 					}

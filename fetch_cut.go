@@ -35,12 +35,17 @@ type cutter struct {
 	err       error    // a *batchFailure
 }
 
-func newCutter(p *partition, part *protocol.FetchResponsePartition, set *recordSet, cfg *config) *cutter {
-	c := &cutter{p: p, cfg: cfg, set: set, data: part.Records, next: p.fetch.offset, lastEpoch: p.fetch.lastEpoch}
+// cut does it for one record set; a cutter may be used for one after the other.
+func (c *cutter) cut(p *partition, part *protocol.FetchResponsePartition, set *recordSet, cfg *config) {
+	clear(c.segments)
+	*c = cutter{
+		p: p, cfg: cfg, set: set, data: part.Records, next: p.fetch.offset, lastEpoch: p.fetch.lastEpoch,
+		segments: c.segments[:0],
+	}
 	if cfg.isolation == ReadCommitted {
 		c.aborted = sortAborted(part.AbortedTransactions)
 	}
-	return c
+	c.run()
 }
 
 func (c *cutter) run() {

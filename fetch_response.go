@@ -20,11 +20,10 @@ type fetchVisitor struct {
 	refresh string             // why metadata is to be refreshed
 	hints   []leaderHint
 
-	current      *partition // whose record set is being read
-	currentMem   *block
-	currentBytes int
-	took         bool // there were records
-	tooLarge     int  // size of a record set that is over the limit and was drained
+	set      *recordSet // that is being read
+	cutter   cutter
+	took     bool // there were records
+	tooLarge int  // size of a record set that is over the limit and was drained
 }
 
 // A leaderHint is a new leader that a broker named beside its refusal (KIP-951).
@@ -75,7 +74,7 @@ func (v *fetchVisitor) Records(fp *protocol.FetchedPartition, size int) []byte {
 	s := v.f.sub
 	s.mu.Lock()
 	p := v.expected(fp)
-	v.current, v.currentMem, v.currentBytes, v.tooLarge = nil, nil, 0, 0
+	v.set, v.tooLarge = nil, 0
 	if p == nil || fp.Partition.ErrorCode != protocol.None || p.paused {
 		s.mu.Unlock()
 		return nil
@@ -96,10 +95,9 @@ func (v *fetchVisitor) Records(fp *protocol.FetchedPartition, size int) []byte {
 	}
 	v.plan.left -= int64(size)
 	v.took = true
-	mem, charged := s.budget.recordSetMemory(size, p.fetch.compressed)
-	v.current, v.currentMem, v.currentBytes = p, mem, int(charged)
+	v.set = s.budget.newRecordSet(size, p.fetch.compressed)
 	s.mu.Unlock()
-	return mem.buf[:size]
+	return v.set.mem.buf[:size]
 }
 
 // Partition implements protocol.FetchVisitor: it takes in what was read of one partition.
@@ -108,8 +106,8 @@ func (v *fetchVisitor) Partition(fp *protocol.FetchedPartition) error {
 	part := &fp.Partition
 	s.mu.Lock()
 	defer s.mu.Unlock()
-	set := &recordSet{mem: v.currentMem, bytes: int64(v.currentBytes), users: 1}
-	v.current, v.currentMem, v.currentBytes = nil, nil, 0
+	set := v.set
+	v.set = nil
 	defer func() { set.leave(s.budget) }()
 	p := v.expected(fp)
 	if p == nil {
@@ -141,24 +139,15 @@ func (v *fetchVisitor) Partition(fp *protocol.FetchedPartition) error {
 // taken queues a record set.
 func (v *fetchVisitor) taken(p *partition, part *protocol.FetchResponsePartition, set *recordSet) {
 	s := v.f.sub
-	cut := newCutter(p, part, set, v.f.cfg)
-	cut.run()
+	cut := &v.cutter
+	cut.cut(p, part, set, v.f.cfg)
 	next := cut.next
 	p.fetch.compressed = !cut.plain
 	for _, seg := range cut.segments {
 		p.buf.push(seg)
 	}
-	var bad *batchFailure
-	var large *tooLargeError
-	switch {
-	case cut.err == nil:
-	case errors.As(cut.err, &bad) && errors.As(bad.err, &large):
-		p.buf.push(&segment{p: p, next: bad.offset, parsed: true, err: s.tooLarge(p.tp, bad.offset, bad.next, large.size)})
-	case errors.As(cut.err, &bad) && p.fetch.foundCorrupt(bad.next):
-		p.buf.push(&segment{p: p, next: bad.offset, parsed: true, err: &CorruptRecordError{
-			TopicPartition: p.tp, Offset: bad.offset, NextOffset: bad.next, Err: bad.err}})
-	case errors.As(cut.err, &bad):
-		s.refetch(p, bad.offset)
+	if bad, ok := errors.AsType[*batchFailure](cut.err); ok {
+		s.cutShort(p, bad)
 	}
 	if next > p.fetch.offset {
 		p.fetch.offset, p.fetch.lastEpoch, p.fetch.stuck = next, cut.lastEpoch, 0
@@ -173,6 +162,20 @@ func (v *fetchVisitor) taken(p *partition, part *protocol.FetchResponsePartition
 		s.wake(p)
 	}
 	s.signal()
+}
+
+// cutShort is for a record set with a batch that cannot be taken apart: what was cut before it has been queued.
+func (s *subscription) cutShort(p *partition, bad *batchFailure) {
+	large, tooLarge := errors.AsType[*tooLargeError](bad.err)
+	switch {
+	case tooLarge:
+		p.buf.push(&segment{p: p, next: bad.offset, parsed: true, err: s.tooLarge(p.tp, bad.offset, bad.next, large.size)})
+	case p.fetch.foundCorrupt(bad.next):
+		p.buf.push(&segment{p: p, next: bad.offset, parsed: true, err: &CorruptRecordError{
+			TopicPartition: p.tp, Offset: bad.offset, NextOffset: bad.next, Err: bad.err}})
+	default:
+		s.refetch(p, bad.offset)
+	}
 }
 
 // noProgress is for an answer with records of which none is at or behind the offset asked for.

@@ -175,8 +175,8 @@ func (f *fetcher) fetch(ctx context.Context, pl *fetchPlan) {
 func (f *fetcher) landed(pl *fetchPlan, v *fetchVisitor, err error, stopped bool) (refresh string) {
 	f.sub.mu.Lock()
 	defer f.sub.mu.Unlock()
-	if v.current != nil {
-		f.sub.budget.releaseRaw(int64(v.currentBytes))
+	if v.set != nil { // the answer has ended within it, and its memory may be written to yet
+		f.sub.budget.releaseRaw(v.set.bytes)
 	}
 	f.sub.budget.releaseRaw(pl.left)
 	if !v.took {

@@ -188,10 +188,9 @@ func (b *budget) spareChunk(n int) *chunk {
 	return nil
 }
 
-// recordSetMemory gives the memory of a record set that size bytes are charged for already; charged is what is now. If the
-// memory is likely to come back, as that of compressed batches does, or while a Batches loop runs, it is rounded up, if
-// there is room for that.
-func (b *budget) recordSetMemory(size int, comesBack bool) (mem *block, charged int64) {
+// newRecordSet makes a record set that size bytes are charged for already. If the memory is likely to come back, as that of
+// compressed batches does, or while a Batches loop runs, it is rounded up, and charged so, if there is room for that.
+func (b *budget) newRecordSet(size int, comesBack bool) *recordSet {
 	n := size
 	b.mu.Lock()
 	if comesBack || b.spare.loops > 0 {
@@ -203,5 +202,8 @@ func (b *budget) recordSetMemory(size int, comesBack bool) (mem *block, charged 
 		}
 	}
 	b.mu.Unlock()
-	return newBlock(b.bytesOf(n)), int64(n)
+	set := &recordSet{bytes: int64(n), users: 1}
+	set.mem.buf = b.bytesOf(n)
+	set.mem.holds.Store(1)
+	return set
 }
