@@ -1,6 +1,9 @@
 package kafka
 
-import "sync/atomic"
+import (
+	"slices"
+	"sync/atomic"
+)
 
 // This file keeps memory for the next fetch: record sets that were compressed, which no message points into, and, while a
 // Batches loop runs, everything. What other ways of taking messages hand out is the application's and the garbage
@@ -104,10 +107,22 @@ func (b *budget) reusing() bool {
 	return b.spare.loops > 0
 }
 
-// makeWay drops what is kept for reuse if n bytes more would not fit beside it.
+// makeWay drops as much of what is kept for reuse as is in the way of n bytes more.
 func (b *budget) makeWay(n int64) {
-	if b.spare.bytes > 0 && b.used+n+b.spare.bytes > b.limit-b.reserve {
-		b.spare = spare{loops: b.spare.loops}
+	if b.spare.bytes > 0 {
+		b.spare.trim(b.limit - b.reserve - b.used - n)
+	}
+}
+
+// trim drops what was kept longest until no more than most bytes are left.
+func (s *spare) trim(most int64) {
+	for s.bytes > most && len(s.blocks) > 0 {
+		s.bytes -= int64(cap(s.blocks[0]))
+		s.blocks = slices.Delete(s.blocks, 0, 1)
+	}
+	for s.bytes > most && len(s.chunks) > 0 {
+		s.bytes -= s.chunks[0].size()
+		s.chunks = slices.Delete(s.chunks, 0, 1)
 	}
 }
 
@@ -117,15 +132,7 @@ func (b *budget) mayKeep(n int64) bool {
 	if b.used+s.bytes+n > b.limit-b.reserve {
 		return false
 	}
-	for s.bytes+n > spareBytes && len(s.blocks) > 0 {
-		s.bytes -= int64(cap(s.blocks[0]))
-		s.blocks = s.blocks[1:]
-	}
-	for s.bytes+n > spareBytes && len(s.chunks) > 0 {
-		s.bytes -= s.chunks[0].size()
-		s.chunks = s.chunks[1:]
-	}
-	if s.bytes+n > spareBytes {
+	if s.trim(spareBytes - n); s.bytes+n > spareBytes {
 		return false
 	}
 	s.bytes += n

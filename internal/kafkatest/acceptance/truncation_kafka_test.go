@@ -93,7 +93,8 @@ func TestTruncation_IsFoundByLeaderEpochs(t *testing.T) {
 			require.Equal(t, tp, outside.TopicPartition)
 			require.EqualValues(t, common+tail, outside.Offset)
 			require.EqualValues(t, 0, outside.LogStart)
-			require.EqualValues(t, common+len(instead), outside.LogEnd)
+			require.GreaterOrEqual(t, outside.LogEnd, int64(common), "as it was when it was asked for")
+			require.LessOrEqual(t, outside.LogEnd, int64(common+len(instead)))
 			require.ErrorContains(t, err, "cut at 20")
 			require.ErrorIs(t, err, protocol.OffsetOutOfRange)
 		}
