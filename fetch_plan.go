@@ -32,12 +32,13 @@ const (
 	fetchNow
 )
 
-// fetchable decides about one partition; limit is how many buffered bytes it may have and still be fetched.
+// fetchable decides about one partition; limit is how many buffered bytes it may have and still be fetched. However large a
+// batch is, the next one comes while it is decoded.
 func (p *partition) fetchable(now time.Time, limit int) verdict {
 	switch {
 	case p.gone, p.paused, !p.known, p.source() < 0:
 		return fetchNot
-	case p.buf.bytes >= limit, p.buf.broken(), p.fetch.held, p.fetch.validate, p.fetch.lost, p.refused:
+	case p.buf.bytes >= limit && len(p.buf.segments) > 1, p.buf.broken(), p.fetch.held, p.fetch.validate, p.fetch.lost, p.refused:
 		return fetchNot
 	case now.Before(p.fetch.retryAt):
 		return fetchLater
@@ -86,7 +87,7 @@ func (f *fetcher) pressing(n *fetchNode, lane int, picked []*partition) bool {
 		waiting = len(n.session.members)
 	}
 	for _, p := range picked {
-		if p.buf.bytes < f.cfg.maxPartitionBytes || p.fetch.need > 0 {
+		if p.buf.bytes < f.cfg.maxPartitionBytes || len(p.buf.segments) < 2 || p.fetch.need > 0 {
 			return true
 		}
 		if p.fetch.session.on && p.fetch.session.node == n.id {
@@ -154,7 +155,7 @@ func (f *fetcher) reserveRoom(n *fetchNode, lane int, picked []*partition, now t
 	}
 	spare := int64(0)
 	if p := f.needy; p != nil && !slices.Contains(picked, p) {
-		if p.fetch.need > 0 && p.fetchable(now, 1) == fetchNow {
+		if p.fetch.need > 0 && p.buf.bytes == 0 && p.fetchable(now, 1) == fetchNow {
 			spare = int64(p.fetch.need)
 		} else {
 			f.needy = nil

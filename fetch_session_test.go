@@ -135,8 +135,9 @@ func TestFetchable(t *testing.T) {
 		{"paused", func(p *partition) { p.paused = true }, fetchNot},
 		{"no position", func(p *partition) { p.known = false }, fetchNot},
 		{"no leader", func(p *partition) { p.fetch.leader = -1 }, fetchNot},
-		{"a full buffer", func(p *partition) { p.buf.bytes = 100 }, fetchNot},
-		{"a buffer that is nearly full", func(p *partition) { p.buf.bytes = 99 }, fetchNow},
+		{"a full buffer", func(p *partition) { p.buf.push(&segment{size: 60}); p.buf.push(&segment{size: 40}) }, fetchNot},
+		{"a buffer that is nearly full", func(p *partition) { p.buf.push(&segment{size: 60}); p.buf.push(&segment{size: 39}) }, fetchNow},
+		{"one large batch", func(p *partition) { p.buf.push(&segment{size: 1000}) }, fetchNow},
 		{"an error at the end of the buffer", func(p *partition) { p.buf.push(&segment{err: errNoRoom}) }, fetchNot},
 		{"held", func(p *partition) { p.fetch.held = true }, fetchNot},
 		{"to be validated", func(p *partition) { p.fetch.validate = true }, fetchNot},
@@ -151,6 +152,38 @@ func TestFetchable(t *testing.T) {
 			p.known, p.fetch.leader = true, 1
 			c.change(p)
 			require.Equal(t, c.want, p.fetchable(now, 100))
+		})
+	}
+}
+
+// The next answer is on its way while the last one waits to be decoded, whatever the size of its batches: the socket is not idle as
+// long as there is room. Two answers that nobody has begun to take are enough.
+func TestPlan_SocketIsNotIdleWhileBuffersHaveRoom(t *testing.T) {
+	for name, size := range map[string]int{"small batches": 3 << 10, "batches as large as a fetch": 100 << 10, "larger ones": 300 << 10} {
+		t.Run(name, func(t *testing.T) {
+			r := newRooms(t, WithMaxPartitionFetchBytes(100<<10))
+			p := r.assign(1)[0]
+			answer := func() {
+				var set []byte
+				offset := p.fetch.offset
+				for len(set)+size <= max(size, 100<<10) {
+					set = append(set, big(offset, size-100)...)
+					offset++
+				}
+				r.fetched(part{set: set}) // there is a fetch to answer
+			}
+			answer()
+			answer()
+			none, _ := r.plan()
+			require.Nil(t, none)
+			r.decode()
+			none, _ = r.plan()
+			require.Nil(t, none, "decoded, and not taken")
+			first := p.buf.segments[0].size
+			for taken := 0; taken < max(first, 100<<10); taken += size {
+				require.Len(t, r.takeN(1), 1)
+			}
+			answer()
 		})
 	}
 }
