@@ -171,11 +171,13 @@ func TestBatches_EndWithTheirContextAndWithStop(t *testing.T) {
 		}
 		require.ErrorIs(t, last, context.Canceled)
 		require.NoError(t, c.Seek(TopicPartition{"t", 0}, 0))
+		stopped := make(chan error, 1)
 		for b, err := range c.Batches(t.Context()) {
 			require.NoError(t, err)
 			require.NotNil(t, b)
-			go func() { _ = c.Stop(t.Context()) }()
+			go func() { stopped <- c.Stop(t.Context()) }()
 		}
+		require.NoError(t, <-stopped)
 	})
 }
 
