@@ -229,3 +229,36 @@ func TestDecode_Allocations(t *testing.T) {
 		}
 	}
 }
+
+// The unit of decoding is the segment: one partition's stream keeps as many workers busy as many partitions' do, and what they make
+// is handed out in order all the same.
+func TestDecode_OnePartitionKeepsAllWorkersBusy(t *testing.T) {
+	r := newRooms(t)
+	r.assign(1)
+	var set []byte
+	for offset := range int64(4) {
+		set = append(set, big(offset, segmentBytes)...)
+	}
+	r.fetched(part{set: set})
+	var taken []*segment
+	r.sub.mu.Lock()
+	for seg := r.sub.pick(); seg != nil; seg = r.sub.pick() {
+		taken = append(taken, seg)
+	}
+	r.sub.mu.Unlock()
+	require.Len(t, taken, min(4, r.sub.parallel))
+	for i := range taken { // the last one is done first
+		seg := taken[len(taken)-1-i]
+		env := &decodeEnv{names: &nameCache{}}
+		r.sub.mu.Lock()
+		r.prepare(env, seg)
+		r.sub.mu.Unlock()
+		for more := true; more; {
+			ch, err := seg.decoder.next(seg, env)
+			r.sub.mu.Lock()
+			more = r.sub.decoded(seg, ch, err)
+			r.sub.mu.Unlock()
+		}
+	}
+	require.Equal(t, []int64{0, 1, 2, 3}, offsetsOf(r.drain()))
+}
