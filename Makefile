@@ -20,7 +20,7 @@ BENCH_SPEED = -gogc 100,400 -rounds $(BENCH_ROUNDS) -seconds $(BENCH_SECONDS) -a
 help: ## list the targets
 	@awk -F ':.*## ' '/^[a-z-]+:.*## / { printf "  %-13s %s\n", $$1, $$2 }' $(MAKEFILE_LIST)
 
-demo: ## produce and consume a small stream on an embedded broker (KAFKA_BOOTSTRAP=host:port TOPIC=t: read a real one)
+demo: ## watch a group share a small stream on an embedded broker (KAFKA_BOOTSTRAP=host:port TOPIC=t [GROUP=g]: read a real one)
 	@cd examples && go run ./demo
 
 test: ## all tests that need nothing but Go, with the race detector
