@@ -115,6 +115,8 @@ func logged(n ast.Node) (out []string) {
 		switch {
 		case ok && sel.Sel.Name == "Log" && len(n.Args) > 2: // ctx, level, message
 			args = n.Args[2:3]
+		case ok && sel.Sel.Name == "wentWrong" && len(n.Args) > 1: // level, message
+			args = n.Args[1:2]
 		case ok && strings.Contains(" Debug Info Warn Error ", " "+sel.Sel.Name+" "):
 			args = n.Args[:min(1, len(n.Args))]
 		}
