@@ -15,19 +15,19 @@ BENCH_SPEED = -gogc 100,400 -rounds $(BENCH_ROUNDS) -seconds $(BENCH_SECONDS) -a
 	-clients $(BENCH_CLIENTS),floor/fresh,floor/reused,floor/socket,floor/memory
 
 .DEFAULT_GOAL := help
-.PHONY: help demo test test-kafka bench bench-full bench-speed bench-figures bench-clients long fuzz lint fmt need-java
+.PHONY: help demo test test-kafka bench bench-full bench-speed bench-figures bench-clients long fuzz lint fmt need-others
 
 help: ## list the targets
 	@awk -F ':.*## ' '/^[a-z-]+:.*## / { printf "  %-13s %s\n", $$1, $$2 }' $(MAKEFILE_LIST)
 
-demo: ## produce and consume a small stream on an embedded broker (KAFKA_BOOTSTRAP=host:port TOPIC=t: read a real one)
+demo: ## watch a group share a small stream on an embedded broker (KAFKA_BOOTSTRAP=host:port TOPIC=t [GROUP=g]: read a real one)
 	@cd examples && go run ./demo
 
 test: ## all tests that need nothing but Go, with the race detector
 	$(call each,go test -race -shuffle=on -timeout 10m ./...)
 
-test-kafka: need-java ## the tests on real brokers (KAFKA_VERSION=3.9.1: that release; KAFKA_BOOTSTRAP=host:port: that cluster)
-	cd internal/kafkatest && go test -count=1 -race -tags kafka -skip '/kfake' -p 1 -timeout 20m ./...
+test-kafka: need-others ## the tests on real brokers (KAFKA_VERSION=3.9.1: that release; KAFKA_BOOTSTRAP=host:port: that cluster)
+	cd internal/kafkatest && go test -count=1 -race -tags kafka -skip '/kfake' -p 1 -timeout 40m ./...
 
 bench: ## compare speed with other clients: minutes
 	cd internal/bench && go run ./cmd/bench -rounds 3 -seconds 1
@@ -54,7 +54,7 @@ bench-figures: ## the part of bench-full that is latency, first message, scale a
 bench-clients: ## check that the bench's clients in C, Java and Python read everything, where the machine can run them: a minute
 	cd internal/bench && go test -tags external -run ClientsOfOtherLanguages -v ./cmd/bench
 
-long: need-java ## soak and chaos tests on real brokers, then fuzz: many minutes
+long: need-others ## soak and chaos tests on real brokers, then fuzz: many minutes
 	cd internal/kafkatest && go test -tags 'kafka long' -run '^TestLong' -p 1 -timeout 60m -v ./...
 	@$(MAKE) fuzz
 
@@ -72,7 +72,9 @@ lint: ## gofmt, go vet and staticcheck on every module
 fmt: ## format everything
 	gofmt -w .
 
-need-java:
+need-others:
 	@[ -n "$$KAFKA_BOOTSTRAP" ] || { command -v java && command -v mvn; } >/dev/null || { \
 		echo "real Kafka brokers need java (17 or newer) and mvn: install them (Debian: apt-get install openjdk-17-jdk-headless maven)," \
 			"or name a cluster in KAFKA_BOOTSTRAP" >&2; exit 1; }
+	@python3 -c 'import venv, ensurepip' 2>/dev/null || { \
+		echo "members of aiokafka need python3 with venv and pip: install them (Debian: apt-get install python3-venv python3-pip)" >&2; exit 1; }

@@ -9,7 +9,7 @@ import (
 )
 
 // Position gives the offset of the next message to be handed out. It waits until that is known, also for a partition
-// that does not exist yet.
+// that does not exist yet, and, once it waits, through rebalances that give the partition back.
 func (c *Consumer) Position(ctx context.Context, tp TopicPartition) (int64, error) {
 	if err := c.usable(); err != nil {
 		return 0, err
@@ -17,22 +17,23 @@ func (c *Consumer) Position(ctx context.Context, tp TopicPartition) (int64, erro
 	ctx, cancel := c.bounded(ctx)
 	defer cancel()
 	s := c.sub
-	for {
+	for waited := false; ; waited = true {
 		s.mu.Lock()
 		p, err := s.find("Position", tp)
-		if err != nil {
+		if _, given := s.givenUp[tp]; err != nil && (!waited || !given || c.insideListener(ctx)) {
 			s.mu.Unlock()
 			if stopped := c.usable(); stopped != nil {
 				return 0, stopped
 			}
 			return 0, err
 		}
-		if p.known {
+		var last error
+		switch {
+		case err != nil: // the rebalance that is under way may bring it back
+		case p.known:
 			defer s.mu.Unlock()
 			return p.position, nil
-		}
-		var last error
-		if p.failure != nil {
+		case p.failure != nil:
 			last = p.failure.err
 			if _, none := errors.AsType[*NoOffsetForPartitionError](last); none {
 				s.mu.Unlock()

@@ -314,16 +314,20 @@ func (m *membership) join() []any {
 	return []any{actJoin{round: m.round, reason: m.reason}}
 }
 
-// leave tells the coordinator, unless this is a static member, whose place is kept (KIP-345).
+// leave tells the coordinator, unless this is a static member, whose place is kept (KIP-345). That one comes back as if restarted,
+// without its member id: joining with it would be a rebalance for all where what it says of itself has changed. Where the
+// application only takes no messages it keeps the id, so that it cannot take the place back from a process started in its stead.
 func (m *membership) leave() []any {
 	id := m.memberID
+	if m.cfg.instance == "" || !m.parked {
+		m.memberID = ""
+	}
 	m.forget()
 	m.turn++
 	if id == "" || m.cfg.instance != "" {
 		m.state = memberIdle
 		return nil
 	}
-	m.memberID = ""
 	return []any{actLeave{turn: m.turn, memberID: id, reason: m.whyLeave()}} // idle when the coordinator has answered
 }
 

@@ -19,10 +19,13 @@ type embedded struct {
 	done     chan struct{} // closed when the producer has ended
 }
 
+// partitions is how many the topic has.
+const partitions = 6
+
 // startEmbedded starts the broker, and the producer for a while.
 func startEmbedded(produceFor time.Duration) (*embedded, error) {
 	const topic = "orders"
-	broker, err := kfake.NewCluster(kfake.NumBrokers(1), kfake.SeedTopics(3, topic))
+	broker, err := kfake.NewCluster(kfake.NumBrokers(1), kfake.SeedTopics(partitions, topic))
 	if err != nil {
 		return nil, fmt.Errorf("start the embedded broker: %w", err)
 	}
@@ -72,7 +75,7 @@ func (e *embedded) produce(ctx context.Context) {
 }
 
 var (
-	customers = []string{"ada", "leslie", "grace", "edsger", "ken", "tony", "alan", "emmy", "radia"}
+	customers = []string{"ada", "leslie", "grace", "edsger", "dennis", "tony", "karen", "emmy", "frances", "rob", "joan"}
 	goods     = []string{"tea", "coffee", "rye bread", "honey", "apples", "oat milk", "blue cheese", "olives"}
 )
 

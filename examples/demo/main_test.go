@@ -4,7 +4,6 @@ import (
 	"context"
 	"io"
 	"net"
-	"regexp"
 	"strings"
 	"testing"
 	"time"
@@ -15,14 +14,35 @@ import (
 	"github.com/seed-7379b4e8/kafka/internal/kafkatest"
 )
 
-func TestEmbedded_ReadsAllThatIsWritten(t *testing.T) {
+func TestEmbedded_AGroupReadsEverythingOnceWhileMembersComeAndGo(t *testing.T) {
 	var out strings.Builder
-	require.NoError(t, demo(t.Context(), &out, options{produceFor: time.Second}))
+	require.NoError(t, demo(t.Context(), &out, options{produceFor: 3 * time.Second}))
 	text := out.String()
 	t.Log(text)
 	require.Contains(t, text, `{"order":0,"item":"tea","quantity":1}`)
-	require.Regexp(t, regexp.MustCompile(`\n\d+ messages with \d+ bytes .*; nothing is left to read\.\n$`), text)
 	require.Equal(t, 1, strings.Count(text, `"order":7,`), "each order once")
+	rebalanced := `[\s\S]*rebalanced: `
+	story := `anna joins the group` + rebalanced + `anna has orders-0, 1, 2, 3, 4, 5\n` +
+		rebalanced + `anna has .*; ben has .*; cleo has .*\n` +
+		`[\s\S]*ben leaves the group\n[\s\S]*ben gives up orders-\d, \d\n` + rebalanced + `anna has orders.*; cleo has orders-\d, \d, \d\n` +
+		`[\s\S]*dora joins the group\n[\s\S]*dora gets orders-\d at \d+.*\n` + rebalanced + `anna has .*; cleo has .*; dora has .*\n`
+	require.Regexp(t, story, text)
+	require.Regexp(t, `\n\d+ messages with \d+ bytes .*; nothing is left to read\.\n`, text)
+	require.Regexp(t, `\n(\d+) orders were written, and every one of them was read exactly once\.\n$`, text)
+}
+
+func TestRealCluster_ReadsAsAMemberOfAGroup(t *testing.T) {
+	c := kafkatest.Fake(t, kafkatest.FakeOptions{})
+	c.CreateTopic(t, "payments", kafkatest.Topic{})
+	kafkatest.Produce(t, c, "payments", 0, kafkatest.Numbered(3, 10))
+	o := options{bootstrap: c.Bootstrap()[0], topic: "payments", group: "billing", quietFor: 500 * time.Millisecond}
+	var first, second strings.Builder
+	require.NoError(t, demo(t.Context(), &first, o))
+	require.Contains(t, first.String(), "this member gets payments-0 at 0\n")
+	require.Contains(t, first.String(), "3 messages")
+	require.NoError(t, demo(t.Context(), &second, o))
+	require.Contains(t, second.String(), "this member gets payments-0 at 3\n", "from where the group is")
+	require.Contains(t, second.String(), "0 messages")
 }
 
 func TestRealCluster_ReadsTheTopicAndEndsWhenNothingIsNew(t *testing.T) {
@@ -62,7 +82,7 @@ func TestRealCluster_SaysThatATopicIsNotThere(t *testing.T) {
 	c := kafkatest.Fake(t, kafkatest.FakeOptions{})
 	var out strings.Builder
 	require.NoError(t, demo(t.Context(), &out, options{bootstrap: c.Bootstrap()[0], topic: "payments", quietFor: 100 * time.Millisecond}))
-	require.Contains(t, out.String(), "The topic does not exist.")
+	require.Contains(t, out.String(), "the topic does not exist")
 }
 
 func TestRealCluster_SaysThatItIsOutOfReach(t *testing.T) {

@@ -4,29 +4,38 @@ import (
 	"context"
 	"fmt"
 	"io"
+	"slices"
 	"strconv"
 	"strings"
+	"sync"
 	"time"
 
 	"github.com/seed-7379b4e8/kafka"
 )
 
-// A screen prints messages as they come, and at the end what came.
+// A screen prints messages and rebalances as they come, and at the end what came. Several members share one.
 type screen struct {
-	out      io.Writer
-	consumer *kafka.Consumer
-	started  time.Time
+	out     io.Writer
+	started time.Time
+	whole   int           // how many partitions the members here share; 0: others may have some
+	news    chan struct{} // gets something when a message has come
+
+	mu       sync.Mutex
 	lastSeen time.Time
 	tokens   float64 // lines that may be printed now
 	refilled time.Time
-	skipped  int // messages without a line since the last one
+	skipped  int  // messages without a line since the last one
+	muted    bool // the story has ended
 	parts    map[kafka.TopicPartition]*tally
+	owners   map[kafka.TopicPartition]string // "": on its way from one to another
 }
 
 // A tally is what came from one partition.
 type tally struct {
 	messages, bytes int
 	first, last     int64
+	seen            map[int64]bool // the offsets that came
+	readers         []string       // who read it, one after the other
 }
 
 // A topic can be faster than a reader: after the first lines, so many are printed in a second.
@@ -35,28 +44,66 @@ const (
 	linesPerSecond = 60
 )
 
-func newScreen(out io.Writer, consumer *kafka.Consumer) *screen {
+func newScreen(out io.Writer) *screen {
 	now := time.Now()
-	fmt.Fprintf(out, "\n%8s  %-16s %8s  %-8s  %-48s %9s %9s %5s\n",
-		"time", "partition", "offset", "key", "value", "position", "highwater", "lag")
-	return &screen{out: out, consumer: consumer, started: now, lastSeen: now, refilled: now,
-		tokens: firstLines, parts: make(map[kafka.TopicPartition]*tally)}
+	return &screen{out: out, started: now, lastSeen: now, refilled: now, tokens: firstLines, news: make(chan struct{}, 1),
+		parts: make(map[kafka.TopicPartition]*tally), owners: make(map[kafka.TopicPartition]string)}
+}
+
+func (s *screen) heading() {
+	fmt.Fprintf(s.out, "\n%8s  %-5s %-16s %8s  %-8s  %-48s %9s %9s %5s\n",
+		"time", "who", "partition", "offset", "key", "value", "position", "highwater", "lag")
 }
 
 // quiet is how long nothing has come.
-func (s *screen) quiet() time.Duration { return time.Since(s.lastSeen) }
+func (s *screen) quiet() time.Duration {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	return time.Since(s.lastSeen)
+}
+
+// count is how many different messages have come.
+func (s *screen) count() (n int) {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	for _, t := range s.parts {
+		n += len(t.seen)
+	}
+	return n
+}
+
+// twice is how many came that had come before.
+func (s *screen) twice() (n int) {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	for _, t := range s.parts {
+		n += t.messages - len(t.seen)
+	}
+	return n
+}
 
 // message counts a message, and prints it if there is time to read it.
-func (s *screen) message(m *kafka.Message) {
+func (s *screen) message(who string, c *kafka.Consumer, m *kafka.Message) {
 	tp := m.TopicPartition()
+	position, highwater, lag := progress(c, tp)
+	s.mu.Lock()
+	defer s.mu.Unlock()
 	t := s.parts[tp]
 	if t == nil {
-		t = &tally{first: m.Offset}
+		t = &tally{first: m.Offset, seen: make(map[int64]bool)}
 		s.parts[tp] = t
 	}
 	t.messages++
 	t.bytes += len(m.Key) + len(m.Value)
 	t.last = m.Offset
+	t.seen[m.Offset] = true
+	if n := len(t.readers); n == 0 || t.readers[n-1] != who {
+		t.readers = append(t.readers, who)
+	}
+	select {
+	case s.news <- struct{}{}:
+	default:
+	}
 
 	s.lastSeen = time.Now()
 	s.tokens = min(firstLines, s.tokens+linesPerSecond*s.lastSeen.Sub(s.refilled).Seconds())
@@ -66,30 +113,37 @@ func (s *screen) message(m *kafka.Message) {
 		return
 	}
 	s.tokens--
-	s.tellSkipped()
-	position, highwater, lag := s.progress(tp)
-	fmt.Fprintf(s.out, "%7.2fs  %-16s %8d  %-8s  %-48s %9s %9s %5s %s\n", s.lastSeen.Sub(s.started).Seconds(),
+	s.skips()
+	fmt.Fprintf(s.out, "%7.2fs  %-5s %-16s %8d  %-8s  %-48s %9s %9s %5s %s\n", s.lastSeen.Sub(s.started).Seconds(), who,
 		tp, m.Offset, text(m.Key, 8), text(m.Value, 48), position, highwater, lag, bar(lag))
 }
 
 // tellSkipped says how many messages had no line.
 func (s *screen) tellSkipped() {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	s.skips()
+}
+
+func (s *screen) skips() {
 	if s.skipped > 0 {
 		fmt.Fprintf(s.out, "%8s  … and %d more\n", "", s.skipped)
 		s.skipped = 0
 	}
 }
 
-// progress asks the consumer where it is in a partition. None of it goes to the network.
-func (s *screen) progress(tp kafka.TopicPartition) (position, highwater, lag string) {
+// progress asks a consumer where it is in a partition. None of it goes to the network.
+func progress(c *kafka.Consumer, tp kafka.TopicPartition) (position, highwater, lag string) {
 	position, highwater, lag = "-", "-", "-"
-	if p, err := s.consumer.Position(context.Background(), tp); err == nil {
+	ctx, cancel := context.WithCancel(context.Background())
+	cancel() // what is not known is not waited for
+	if p, err := c.Position(ctx, tp); err == nil {
 		position = strconv.FormatInt(p, 10)
 	}
-	if h, ok := s.consumer.Highwater(tp); ok {
+	if h, ok := c.Highwater(tp); ok {
 		highwater = strconv.FormatInt(h, 10)
 	}
-	if l, ok := s.consumer.Lag(tp); ok {
+	if l, ok := c.Lag(tp); ok {
 		lag = strconv.FormatInt(l, 10)
 	}
 	return position, highwater, lag
@@ -115,27 +169,38 @@ func text(b []byte, n int) string {
 }
 
 // summary says what came, and whether something is left.
-func (s *screen) summary() {
-	s.tellSkipped()
-	assigned := s.consumer.Assignment()
+func (s *screen) summary(consumers ...*kafka.Consumer) {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	s.skips()
+	holders := make(map[kafka.TopicPartition]*kafka.Consumer)
+	var assigned []kafka.TopicPartition
+	for _, c := range consumers {
+		for _, tp := range c.Assignment() {
+			holders[tp] = c
+			assigned = append(assigned, tp)
+		}
+	}
 	if len(assigned) == 0 {
-		fmt.Fprintln(s.out, "\nThe topic does not exist.")
+		fmt.Fprintln(s.out, "\nNo partition is assigned: the topic does not exist, or other members have all of them.")
 		return
 	}
-	fmt.Fprintf(s.out, "\n%-20s %9s %10s %10s %10s %10s %6s\n", "partition", "messages", "first", "last", "position", "highwater", "lag")
+	slices.SortFunc(assigned, func(a, b kafka.TopicPartition) int { return int(a.Partition - b.Partition) })
+	fmt.Fprintf(s.out, "\n%-20s %9s %10s %10s %10s %10s %6s  %s\n", "partition", "messages", "first", "last", "position", "highwater", "lag", "read by")
 	messages, bytes, behind := 0, 0, 0
 	for _, tp := range assigned {
-		position, highwater, lag := s.progress(tp)
+		position, highwater, lag := progress(holders[tp], tp)
 		if n, _ := strconv.Atoi(lag); n > 0 {
 			behind += n
 		}
-		count, first, last := 0, "-", "-"
+		count, first, last, readers := 0, "-", "-", ""
 		if t := s.parts[tp]; t != nil {
 			count, first, last = t.messages, strconv.FormatInt(t.first, 10), strconv.FormatInt(t.last, 10)
 			bytes += t.bytes
+			readers = strings.Join(t.readers, ", ")
 		}
 		messages += count
-		fmt.Fprintf(s.out, "%-20s %9d %10s %10s %10s %10s %6s\n", tp, count, first, last, position, highwater, lag)
+		fmt.Fprintf(s.out, "%-20s %9d %10s %10s %10s %10s %6s  %s\n", tp, count, first, last, position, highwater, lag, readers)
 	}
 	end := "nothing is left to read"
 	if behind > 0 {

@@ -19,7 +19,7 @@ var goBlock = regexp.MustCompile("(?ms)^```go\n(.*?)^```")
 
 // imports are what snippets may use without an import of their own.
 var imports = map[string]string{
-	"context": "context", "errors": "errors", "fmt": "fmt", "slog": "log/slog", "time": "time", "json": "encoding/json",
+	"context": "context", "errors": "errors", "fmt": "fmt", "slog": "log/slog", "time": "time", "os": "os", "json": "encoding/json",
 	"protocol": "github.com/seed-7379b4e8/kafka/protocol",
 }
 

@@ -146,14 +146,16 @@ func allOf(topic string, n int) (tps []kafka.TopicPartition) {
 type ledger struct {
 	mu         sync.Mutex
 	owners     map[kafka.TopicPartition]*member
+	gaveUp     map[kafka.TopicPartition]*member // who had it last, and gave it up in good order
 	seen       map[kafka.TopicPartition]map[int64]int
 	duplicates int
+	ours       int // those of partitions that a member of this library gave up in good order
 	wrong      []string
 	late       time.Duration // how long a record took at most from its timestamp
 }
 
 func newLedger() *ledger {
-	return &ledger{owners: make(map[kafka.TopicPartition]*member), seen: make(map[kafka.TopicPartition]map[int64]int)}
+	return &ledger{owners: make(map[kafka.TopicPartition]*member), gaveUp: make(map[kafka.TopicPartition]*member), seen: make(map[kafka.TopicPartition]map[int64]int)}
 }
 
 func (l *ledger) fault(format string, args ...any) {
@@ -171,6 +173,10 @@ func (l *ledger) listener(m *member, call told) {
 		case call.callback != "OnPartitionsAssigned":
 			if owner == m {
 				delete(l.owners, tp)
+				delete(l.gaveUp, tp)
+				if call.callback == "OnPartitionsRevoked" {
+					l.gaveUp[tp] = m
+				}
 			} else if call.callback != "OnPartitionsLost" {
 				l.fault("%v: revoked from %s, which does not own it", tp, m.name)
 			}
@@ -188,6 +194,7 @@ func (l *ledger) listener(m *member, call told) {
 func (l *ledger) gone(m *member) {
 	l.mu.Lock()
 	defer l.mu.Unlock()
+	maps.DeleteFunc(l.gaveUp, func(tp kafka.TopicPartition, _ *member) bool { return l.owners[tp] == m })
 	maps.DeleteFunc(l.owners, func(_ kafka.TopicPartition, owner *member) bool { return owner == m })
 }
 
@@ -204,6 +211,9 @@ func (l *ledger) handedOut(m *member, tp kafka.TopicPartition, offset int64, wri
 	}
 	if l.seen[tp][offset]++; l.seen[tp][offset] > 1 {
 		l.duplicates++
+		if last := l.gaveUp[tp]; last != nil && last.Consumer != nil {
+			l.ours++
+		}
 	}
 	l.late = max(l.late, time.Since(written))
 }

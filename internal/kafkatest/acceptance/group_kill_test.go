@@ -23,50 +23,70 @@ const childEnv = "KAFKA_TEST_GROUP_CHILD"
 // A process killed with SIGKILL in the middle of a message never loses it: the message comes again, to the same static
 // member, at once.
 func TestGroupKill_MessageInHandIsNeverLost(t *testing.T) {
-	kafkatest.Each(t, func(t *testing.T, c *kafkatest.Cluster) {
-		const records, kills = 2000, 3
-		topic := c.NewTopic(t, kafkatest.Topic{Partitions: 2})
-		for p := range int32(2) {
-			kafkatest.Produce(t, c, topic, p, kafkatest.Numbered(records/2, 100), kafkatest.PerBatch(20))
-		}
-		done, begun, again := make(map[string]bool), make(map[string]bool), 0
-		for round := range kills + 1 {
-			child := startChild(t, c.Bootstrap()[0], topic)
-			left := 50 + rand.IntN(300)
-			began := time.Now()
-			for first := true; len(done) < records; first = false {
-				what, message, _ := strings.Cut(child.line(t), " ")
-				if first {
-					t.Logf("round %d: the first message after %v", round, time.Since(began).Round(time.Millisecond))
-				}
-				if what == "done" {
-					done[message] = true
-					continue
-				}
-				if begun[message] {
-					again++
-				}
-				begun[message] = true
-				if left--; left <= 0 && round < kills {
-					break
-				}
+	kafkatest.Each(t, func(t *testing.T, c *kafkatest.Cluster) { killInTheMiddle(t, c, 5) })
+}
+
+// killInTheMiddle kills a process that reads, over and over, each time at a random moment, and sees that what it had begun is done
+// in the end.
+func killInTheMiddle(t *testing.T, c *kafkatest.Cluster, kills int) {
+	const most = 350 // messages that a process begins before it is killed
+	records := (kills + 1) * most
+	topic := c.NewTopic(t, kafkatest.Topic{Partitions: 2})
+	for p := range int32(2) {
+		kafkatest.Produce(t, c, topic, p, kafkatest.Numbered(records/2, 100), kafkatest.PerBatch(20))
+	}
+	done, begun, inHand, again := make(map[string]bool), make(map[string]bool), 0, 0
+	for round := range kills + 1 {
+		child, left := startChild(t, c.Bootstrap()[0], topic), 50+rand.IntN(most-50)
+		began := time.Now()
+		for first := true; len(done) < records; first = false {
+			what, message, _ := strings.Cut(child.line(t), " ")
+			if first {
+				t.Logf("round %d: the first message after %v", round, time.Since(began).Round(time.Millisecond))
+				require.Less(t, time.Since(began), childSession/2, "it does not come back at once")
 			}
-			child.kill(t)
-			// What it wrote before its end counts: it was done.
-			for message := range child.rest() {
+			if what == "done" {
 				done[message] = true
+				continue
 			}
-			if round < kills {
-				require.Less(t, len(done), records)
+			if begun[message] {
+				again++
+			}
+			begun[message] = true
+			if left--; left <= 0 && round < kills {
+				<-time.After(time.Duration(rand.IntN(int(childWork)))) // any moment, as a crash
+				break
+			}
+		}
+		child.kill(t)
+		// What it wrote before its end counts: it was begun, or done.
+		rest := child.rest()
+		for _, line := range rest {
+			switch what, message, _ := strings.Cut(line, " "); what {
+			case "begin":
+				begun[message] = true
+			case "done":
+				done[message] = true
 			}
 		}
 		for message := range begun {
-			require.True(t, done[message], "%s was begun, and never done", message)
+			if !done[message] {
+				inHand++
+			}
 		}
-		require.Len(t, done, records)
-		t.Logf("%d processes were killed; %d messages came again", kills, again)
-	})
+	}
+	for message := range begun {
+		require.True(t, done[message], "%s was begun, and never done", message)
+	}
+	require.Len(t, done, records)
+	require.Positive(t, inHand, "kills in the middle of a message")
+	t.Logf("%d processes were killed, with %d messages in hand; %d messages came again", kills, inHand, again)
 }
+
+const (
+	childWork    = 2 * time.Millisecond // a message takes at most
+	childSession = 45 * time.Second
+)
 
 // TestGroupKill_Child is the process to be killed, no test of its own: it says when it begins and ends each message.
 func TestGroupKill_Child(t *testing.T) {
@@ -75,13 +95,13 @@ func TestGroupKill_Child(t *testing.T) {
 		t.Skip("it is started by TestGroupKill_MessageInHandIsNeverLost")
 	}
 	consumer, err := kafka.NewConsumer(
-		kafka.WithBootstrapServers(bootstrap), kafka.WithTopics(topic), kafka.WithGroupID(topic), kafka.WithGroupInstanceID("child"),
+		kafka.WithBootstrapServers(bootstrap), kafka.WithTopics(topic), kafka.WithGroupID(topic), kafka.WithGroupInstanceID("child"), kafka.WithSessionTimeout(childSession),
 		kafka.WithAutoOffsetReset(kafka.ResetEarliest), kafka.WithAutoCommitInterval(2*time.Millisecond), kafka.WithLogger(nil))
 	require.NoError(t, err)
 	require.NoError(t, consumer.Start(context.Background()))
 	for m := range consumer.Messages() {
 		_, _ = fmt.Fprintf(os.Stdout, "begin %d-%d\n", m.Partition, m.Offset)
-		<-time.After(time.Duration(rand.IntN(2000)) * time.Microsecond)
+		<-time.After(time.Duration(rand.IntN(int(childWork))))
 		_, _ = fmt.Fprintf(os.Stdout, "done %d-%d\n", m.Partition, m.Offset)
 	}
 	require.NoError(t, consumer.Err())
@@ -130,14 +150,11 @@ func (c *child) kill(t *testing.T) {
 	require.NoError(t, c.cmd.Process.Kill())
 }
 
-// rest gives the messages that were done before the end, and not heard of before.
-func (c *child) rest() map[string]bool {
-	done := make(map[string]bool)
+// rest gives what it wrote before its end, and was not heard of before.
+func (c *child) rest() (lines []string) {
 	for line := range c.lines {
-		if message, ok := strings.CutPrefix(line, "done "); ok {
-			done[message] = true
-		}
+		lines = append(lines, line)
 	}
 	_ = c.cmd.Wait()
-	return done
+	return lines
 }

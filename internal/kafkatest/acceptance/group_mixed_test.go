@@ -3,6 +3,7 @@ package acceptance
 import (
 	"bufio"
 	"context"
+	"fmt"
 	"os/exec"
 	"strconv"
 	"strings"
@@ -114,6 +115,7 @@ func TestGroupMixed_WithFranzGo(t *testing.T) {
 				l.complete(t, f.end(t))
 				l.mu.Lock()
 				t.Logf("%d records came twice, the latest came after %v", l.duplicates, l.late.Round(time.Millisecond))
+				require.Zero(t, l.ours, "of partitions that our members gave up")
 				l.mu.Unlock()
 				d.leave(t)
 			})
@@ -141,21 +143,26 @@ func TestGroupMixed_WithJava(t *testing.T) {
 					return l.join(t, c, name, []string{topic}, append(groupOptions(group), as.ours)...)
 				}
 				a := join("a")
-				java, leave := l.joinJava(t, c, group, topic, as.theirs...)
-				l.sharedBy(t, 6, a, java)
+				one, oneLeaves := l.joinJava(t, c, group, topic, as.theirs...)
+				l.sharedBy(t, 6, a, one)
 				b := join("b")
-				l.sharedBy(t, 6, a, java, b)
+				l.sharedBy(t, 6, a, one, b)
 				a.leave(t)
-				l.sharedBy(t, 6, java, b)
+				l.sharedBy(t, 6, one, b)
+				two, twoLeaves := l.joinJava(t, c, group, topic, as.theirs...)
+				l.sharedBy(t, 6, one, b, two)
 				b.leave(t)
-				l.sharedBy(t, 6, java)
+				l.sharedBy(t, 6, one, two)
 				d := join("d") // led by Java
-				l.sharedBy(t, 6, java, d)
-				leave()
+				l.sharedBy(t, 6, one, two, d)
+				oneLeaves()
+				l.sharedBy(t, 6, two, d)
+				twoLeaves()
 				l.sharedBy(t, 6, d)
 				l.complete(t, f.end(t))
 				l.mu.Lock()
 				t.Logf("%d records came twice", l.duplicates)
+				require.Zero(t, l.ours, "of partitions that our members gave up")
 				l.mu.Unlock()
 				d.leave(t)
 			})
@@ -163,33 +170,87 @@ func TestGroupMixed_WithJava(t *testing.T) {
 	})
 }
 
+// Members of aiokafka come and go beside ours. It needs a python3 with venv and pip.
+func TestGroupMixed_WithAiokafka(t *testing.T) {
+	kafkatest.Each(t, func(t *testing.T, c *kafkatest.Cluster) {
+		if c.Fake() != nil {
+			return // it is about what real brokers make of both
+		}
+		for name, ours := range map[string]kafka.ConsumerOption{"range": assignorLists["default"], "roundrobin": assignorLists["roundrobin"]} {
+			t.Run(name, func(t *testing.T) {
+				topic, group := c.NewTopic(t, kafkatest.Topic{Partitions: 6}), kafkatest.TopicName(t)
+				l, f := newLedger(), startFeed(t, c, allOf(topic, 6))
+				join := func(name string) *member {
+					return l.join(t, c, name, []string{topic}, append(groupOptions(group), ours)...)
+				}
+				one, oneLeaves := l.joinAiokafka(t, c, group, topic, name)
+				l.sharedBy(t, 6, one)
+				a := join("a") // led by aiokafka
+				l.sharedBy(t, 6, one, a)
+				two, twoLeaves := l.joinAiokafka(t, c, group, topic, name)
+				l.sharedBy(t, 6, one, a, two)
+				b := join("b")
+				l.sharedBy(t, 6, one, a, two, b)
+				oneLeaves()
+				l.sharedBy(t, 6, a, two, b)
+				a.leave(t)
+				l.sharedBy(t, 6, two, b)
+				three, threeLeaves := l.joinAiokafka(t, c, group, topic, name)
+				l.sharedBy(t, 6, two, b, three)
+				twoLeaves()
+				threeLeaves()
+				l.sharedBy(t, 6, b)
+				l.complete(t, f.end(t))
+				l.mu.Lock()
+				t.Logf("%d records came twice", l.duplicates)
+				require.Zero(t, l.ours, "of partitions that our members gave up")
+				l.mu.Unlock()
+				b.leave(t)
+			})
+		}
+	})
+}
+
+// joinAiokafka has an aiokafka client join the group, held to the same ledger. It leaves with the function returned.
+func (l *ledger) joinAiokafka(t *testing.T, c *kafkatest.Cluster, group, topic, assignor string) (m *member, leave func()) {
+	t.Helper()
+	python, err := launch.Aiokafka(within(t))
+	require.NoError(t, err)
+	return l.joinProcess(t, "aiokafka", topic, exec.Command(python, "testdata/group_member.py", c.Bootstrap()[0], group, topic, assignor))
+}
+
 // joinJava has the Java client join the group, held to the same ledger. It leaves with the function returned.
 func (l *ledger) joinJava(t *testing.T, c *kafkatest.Cluster, group, topic string, assignors ...string) (m *member, leave func()) {
 	t.Helper()
 	install, err := launch.Resolve(within(t), c.Real().Version)
 	require.NoError(t, err)
-	cmd := exec.Command(install.Java, append([]string{"-Xmx256m", "-XX:TieredStopAtLevel=1", "-Dorg.slf4j.simpleLogger.defaultLogLevel=error",
-		"-cp", install.Classpath, "testdata/group_Member.java", c.Bootstrap()[0], group, topic}, assignors...)...)
+	return l.joinProcess(t, "java", topic, exec.Command(install.Java, append([]string{"-Xmx256m", "-XX:TieredStopAtLevel=1",
+		"-Dorg.slf4j.simpleLogger.defaultLogLevel=error", "-cp", install.Classpath, "testdata/group_Member.java", c.Bootstrap()[0], group, topic}, assignors...)...))
+}
+
+// joinProcess starts a member that is a process of its own and says what it is given. It leaves with the function returned.
+func (l *ledger) joinProcess(t *testing.T, name, topic string, cmd *exec.Cmd) (m *member, leave func()) {
+	t.Helper()
 	cmd.Stderr = t.Output()
 	out, err := cmd.StdoutPipe()
 	require.NoError(t, err)
 	require.NoError(t, cmd.Start())
-	m = &member{name: "java", ledger: l, next: make(map[kafka.TopicPartition]int64)}
+	m = &member{name: fmt.Sprint(name, " ", cmd.Process.Pid), ledger: l, next: make(map[kafka.TopicPartition]int64)}
 	m.ended = inBackground(func() error {
 		for s := bufio.NewScanner(out); s.Scan(); {
-			m.javaSays(topic, s.Text())
+			m.says(topic, s.Text())
 		}
 		return cmd.Wait()
 	})
 	t.Cleanup(func() { _ = cmd.Process.Kill() })
 	return m, func() {
 		require.NoError(t, cmd.Process.Signal(syscall.SIGTERM))
-		<-m.ended
+		ended(t, m.ended)
 	}
 }
 
-// javaSays takes in a line of the Java member's.
-func (m *member) javaSays(topic, line string) {
+// says takes in a line of a member that is a process of its own.
+func (m *member) says(topic, line string) {
 	what, rest, _ := strings.Cut(line, " ")
 	var numbers []int64
 	for _, field := range strings.Fields(rest) {

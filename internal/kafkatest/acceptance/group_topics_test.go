@@ -39,27 +39,30 @@ func TestGroupTopics_Pattern(t *testing.T) {
 		}
 		heardA.forget()
 		heardB.forget()
-		c.CreateTopic(t, prefix+".two", kafkatest.Topic{Partitions: 2})
-		for p := range int32(2) {
-			produce(t, c, prefix+".two", p, "first", "second")
-		}
-		all := append(allOf(prefix+".one", 2), allOf(prefix+".two", 2)...)
-		// a may have both old ones, and b the new ones, before a knows of those
-		eventually(t, func() bool { return slices.Equal(a.Subscription(), []string{prefix + ".one", prefix + ".two"}) }, "a does not see the new topic")
-		shared(t, all, a, b)
-		for _, consumer := range []*kafka.Consumer{a, b} {
-			for _, tp := range consumer.Assignment() {
-				if tp.Topic == prefix+".two" {
-					require.Equal(t, []string{"first", "second"}, texts(read(t, consumer, 2, kafka.FromPartitions(tp))), "of %v", tp)
-				} else {
-					nothing(t, consumer, kafka.FromPartitions(tp))
+		all, names := allOf(prefix+".one", 2), []string{prefix + ".one"}
+		for _, name := range []string{prefix + ".two", prefix + ".zwei"} {
+			c.CreateTopic(t, name, kafkatest.Topic{Partitions: 2})
+			for p := range int32(2) {
+				produce(t, c, name, p, "first", "second")
+			}
+			all, names = append(all, allOf(name, 2)...), append(names, name)
+			// a may have both old ones, and b the new ones, before a knows of those
+			eventually(t, func() bool { return slices.Equal(a.Subscription(), names) && slices.Equal(b.Subscription(), names) }, "%s is not seen", name)
+			shared(t, all, a, b)
+			for _, consumer := range []*kafka.Consumer{a, b} {
+				for _, tp := range consumer.Assignment() {
+					if tp.Topic == name {
+						require.Equal(t, []string{"first", "second"}, texts(read(t, consumer, 2, kafka.FromPartitions(tp))), "of %v", tp)
+					} else {
+						nothing(t, consumer, kafka.FromPartitions(tp))
+					}
 				}
 			}
 		}
 		heardA.inOrder(t)
 		c.DeleteTopic(t, prefix+".one")
-		shared(t, allOf(prefix+".two", 2), a, b)
-		require.Equal(t, []string{prefix + ".two"}, a.Subscription())
+		shared(t, all[2:], a, b)
+		require.Equal(t, names[1:], a.Subscription())
 	})
 }
 
