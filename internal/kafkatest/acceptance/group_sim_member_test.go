@@ -327,12 +327,30 @@ func (m *simulated) accepted(req *kmsg.OffsetCommitRequest, resp *kmsg.OffsetCom
 		for k, rp := range rt.Partitions {
 			if rp.ErrorCode != 0 {
 				m.sim.refused[kerr.ErrorForCode(rp.ErrorCode).Error()]++
+				m.expired(rp.ErrorCode)
 				continue
 			}
 			tp, offset := tpOf(topic, rp.Partition), req.Topics[i].Partitions[k].Offset
 			require.Equal(m.sim.t, rp.Partition, req.Topics[i].Partitions[k].Partition)
 			j.add(checker.Event{Kind: checker.Committed, Member: m.name, TP: checkerTP(tp), Offset: offset, ByUser: m.byHand[tp][offset]})
 			m.sim.commits++
+		}
+	}
+}
+
+// heard notes what the coordinator has said of the membership.
+func (m *simulated) heard(code int16) {
+	m.note(func(*chronicle) { m.expired(code) })
+}
+
+// expired notes that the coordinator has called the member none of the group: others may own what it has, whether that is true or
+// an injected error. The caller holds journal.mu.
+func (m *simulated) expired(code int16) {
+	switch kerr.ErrorForCode(code) {
+	case kerr.UnknownMemberID, kerr.IllegalGeneration, kerr.FencedInstanceID:
+		if !m.gone && !m.dead && len(m.owns) > 0 {
+			m.gone = true
+			m.sim.journal.add(checker.Event{Kind: checker.Expired, Member: m.name})
 		}
 	}
 }

@@ -21,7 +21,8 @@ import (
 type simNet struct {
 	via      kafkatest.DialFunc
 	commit   func(*kmsg.OffsetCommitRequest, *kmsg.OffsetCommitResponse)
-	faults   int // of a thousand answers, how many get lost or come late
+	told     func(code int16) // by the coordinator, of its membership
+	faults   int              // of a thousand answers, how many get lost or come late
 	lostWith func(what string, key kmsg.Key)
 
 	mu    sync.Mutex
@@ -233,24 +234,36 @@ func (c *simConn) note(request []byte) {
 	c.asks[int32(binary.BigEndian.Uint32(request[4:]))] = ask
 }
 
-// answered finds what an answer is to, and shows commits.
+// answered finds what an answer is to, and shows those of coordinators.
 func (c *simConn) answered(response []byte) simAsk {
 	id := int32(binary.BigEndian.Uint32(response))
 	c.mu.Lock()
 	ask := c.asks[id]
 	delete(c.asks, id)
 	c.mu.Unlock()
-	if ask.commit == nil {
+	switch ask.key {
+	case kmsg.OffsetCommit, kmsg.Heartbeat, kmsg.JoinGroup, kmsg.SyncGroup:
+	default:
 		return ask
 	}
-	answer := ask.commit.ResponseKind().(*kmsg.OffsetCommitResponse)
+	answer := kmsg.ResponseForKey(int16(ask.key))
 	answer.SetVersion(ask.version)
 	body := response[4:]
 	if answer.IsFlexible() {
 		body = body[1:] // no tags
 	}
-	if err := answer.ReadFrom(body); err == nil {
+	if err := answer.ReadFrom(body); err != nil {
+		panic(errors.Join(errors.New("an answer cannot be read"), err))
+	}
+	switch answer := answer.(type) {
+	case *kmsg.OffsetCommitResponse:
 		c.net.commit(ask.commit, answer)
+	case *kmsg.HeartbeatResponse:
+		c.net.told(answer.ErrorCode)
+	case *kmsg.JoinGroupResponse:
+		c.net.told(answer.ErrorCode)
+	case *kmsg.SyncGroupResponse:
+		c.net.told(answer.ErrorCode)
 	}
 	return ask
 }

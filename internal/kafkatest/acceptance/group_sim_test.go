@@ -192,7 +192,7 @@ func (s *groupSim) join() {
 		owns: make(map[kafka.TopicPartition]bool), taken: make(map[kafka.TopicPartition]int64),
 		byHand: make(map[kafka.TopicPartition]map[int64]bool), paused: make(map[kafka.TopicPartition]bool),
 		untaken: make(map[kafka.TopicPartition]bool)}
-	m.net = &simNet{via: s.c.Dial, commit: m.accepted, faults: 25, rand: rand.New(rand.NewPCG(s.seed, uint64(200+s.born))),
+	m.net = &simNet{via: s.c.Dial, commit: m.accepted, told: m.heard, faults: 25, rand: rand.New(rand.NewPCG(s.seed, uint64(200+s.born))),
 		conns: make(map[*simConn]struct{}), calm: s.calm || s.orderly, lostWith: func(what string, key kmsg.Key) {
 			s.notef("an answer for %s to %s %s", name, key.Name(), what)
 			s.journal.mu.Lock()
