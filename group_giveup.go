@@ -189,20 +189,25 @@ func (c *Consumer) listens(parts map[TopicPartition]*partition) bool {
 	return false
 }
 
-// commitLeaving commits what is settled of partitions that go.
+// commitLeaving commits what is settled of partitions that go, as the member that has them: what was lost meanwhile is another's, also
+// when this one is a member again.
 func (g *group) commitLeaving(ctx context.Context, parts map[TopicPartition]*partition) error {
 	c := g.c
 	place := c.commits.enter()
 	defer place.leave()
 	c.sub.mu.Lock()
-	offsets := c.sub.toCommit(parts, time.Now())
+	held := maps.Clone(parts)
+	maps.DeleteFunc(held, func(tp TopicPartition, p *partition) bool { return c.sub.partitions[tp] != p })
+	offsets := c.sub.toCommit(held, time.Now())
+	asked := g.identity()
 	c.sub.mu.Unlock()
 	if len(offsets) == 0 {
 		return nil
 	}
 	who := func(context.Context) (memberIdentity, error) {
 		id := g.identity()
-		if id.generation < 0 {
+		// A join that is out may be answered with the next generation; one that this member was left out of lies before any later.
+		if asked.generation < 0 || id.member != asked.member || id.generation < asked.generation || id.generation > asked.generation+1 {
 			return id, &CommitFailedError{GroupID: c.cfg.groupID, Reason: "the membership was lost"}
 		}
 		return id, nil

@@ -122,6 +122,44 @@ func TestGroup_WhatIsLostDuringItsGraceIsNotRevokedToo(t *testing.T) {
 	})
 }
 
+// The group has given what was lost to others, who may have committed more since. That this consumer is a member again, and may have the
+// partitions again, changes nothing.
+func TestGroup_WhatIsLostWhileItGoesIsNotCommittedByALaterMembership(t *testing.T) {
+	for name, later := range map[string]memberIdentity{
+		"another member": {generation: 5, member: "b"},
+		"the same one, which was left out of a generation": {generation: 6, member: "a"},
+		"none": {generation: -1},
+	} {
+		t.Run(name, func(t *testing.T) {
+			synctest.Test(t, func(t *testing.T) {
+				c := holding(t, &heard{}, 1)
+				g, tp := c.group, TopicPartition{"t", 0}
+				g.m.generation, g.m.memberID = 4, "a"
+				c.sub.mu.Lock()
+				c.sub.partitions[tp].position = 5
+				c.sub.mu.Unlock()
+				parts := these(c, tp)
+				before := c.commits.enter()
+				came := make(chan error, 1)
+				go func() { came <- g.commitLeaving(t.Context(), parts) }()
+				synctest.Wait() // behind the commit before
+
+				g.giveUp(t.Context(), actGiveUp{all: true, lost: true})
+				g.mu.Lock()
+				g.m.generation, g.m.memberID = later.generation, later.member
+				g.mu.Unlock()
+				c.sub.mu.Lock()
+				c.sub.add([]TopicPartition{tp}, startAt{})
+				c.sub.mu.Unlock()
+				before.leave()
+				var failed *CommitFailedError
+				require.ErrorAs(t, <-came, &failed)
+				require.NoError(t, g.commitLeaving(t.Context(), parts), "nothing of them is held any more")
+			})
+		})
+	}
+}
+
 func TestGroup_SubscribeDoesNotRevokeWhatIsBeingRevoked(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		h := &heard{hold: make(chan struct{})}
