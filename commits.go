@@ -19,6 +19,12 @@ type memberIdentity struct {
 	instance   string
 }
 
+// follows says whether this is the membership that before was. A join that is out may be answered with the next generation; before any
+// later one lies one that the member was left out of.
+func (id memberIdentity) follows(before memberIdentity) bool {
+	return before.generation >= 0 && id.member == before.member && (id.generation == before.generation || id.generation == before.generation+1)
+}
+
 // notMember is who commits without group membership: for partitions assigned by hand.
 var notMember = memberIdentity{generation: -1}
 

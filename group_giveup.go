@@ -195,6 +195,9 @@ func (g *group) commitLeaving(ctx context.Context, parts map[TopicPartition]*par
 	c := g.c
 	place := c.commits.enter()
 	defer place.leave()
+	if !place.wait(ctx) { // what is settled then is looked up, as commitSettled does
+		return timedOut("commit before partitions go", ctx, errors.New("an earlier commit has not ended"))
+	}
 	c.sub.mu.Lock()
 	held := maps.Clone(parts)
 	maps.DeleteFunc(held, func(tp TopicPartition, p *partition) bool { return c.sub.partitions[tp] != p })
@@ -206,8 +209,7 @@ func (g *group) commitLeaving(ctx context.Context, parts map[TopicPartition]*par
 	}
 	who := func(context.Context) (memberIdentity, error) {
 		id := g.identity()
-		// A join that is out may be answered with the next generation; one that this member was left out of lies before any later.
-		if asked.generation < 0 || id.member != asked.member || id.generation < asked.generation || id.generation > asked.generation+1 {
+		if !id.follows(asked) {
 			return id, &CommitFailedError{GroupID: c.cfg.groupID, Reason: "the membership was lost"}
 		}
 		return id, nil

@@ -78,6 +78,8 @@ type ownership struct {
 	before   *handover
 	start    int64 // what was committed when it began; -1 nothing
 	settled  int64 // the application is done with what is below
+	passed   int64 // the highest position there was before it was moved: a commit from then may be on its way
+	done     int64 // the same of settled
 }
 
 func (c *check) log(tp TP) *logState {
@@ -163,6 +165,7 @@ func (c *check) take(e Event) {
 		c.position(e)
 	case Seek, Reset:
 		if own := c.owned(e, "I10"); own != nil {
+			own.passed, own.done = max(own.passed, own.position), max(own.done, own.settled)
 			own.moved, own.position, own.last, own.active, own.stalled = true, e.Offset, -1, e.Time, false
 			own.settled = e.Offset // where it was sent is settled at once
 			clear(own.seen)
@@ -322,12 +325,12 @@ func (c *check) committed(e Event) {
 		case own == nil:
 			c.failf("I6", e.Member, e.TP, "a commit of %d of a partition that is not owned", e.Offset)
 		case !e.ByUser && own.position >= 0:
-			if missing, ok := c.unread(l, own.position, e.Offset); ok {
+			if missing, ok := c.unread(l, max(own.position, own.passed), e.Offset); ok {
 				c.failf("I5", e.Member, e.TP, "committed %d, beyond the position %d, and offset %d was not delivered", e.Offset, own.position, missing)
 			}
 		}
 		if own != nil && !e.ByUser && c.o.Settles {
-			if offset, ok := c.unread(l, own.settled, e.Offset); ok {
+			if offset, ok := c.unread(l, max(own.settled, own.done), e.Offset); ok {
 				c.failf("I5", e.Member, e.TP, "committed %d, and the application is not done with offset %d", e.Offset, offset)
 			}
 		}

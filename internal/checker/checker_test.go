@@ -125,6 +125,8 @@ func TestCheck(t *testing.T) {
 		{"committed where it was sent", "p0 p1 A+ A>1 A=1", Options{Settles: true}, ""},
 		{"committed what the owner before had settled", "p0 p1 A+ A:0 A/1 A=1 A~ A- B+ B=1", Options{Settles: true}, ""},
 		{"committed what only the owner before had", "p0 p1 A+ A:0 A/1 A=1 A~ A- B+ B:1 B=2", Options{Settles: true}, "I5"},
+		{"committed what was settled before a seek", "p0 p1 p2 A+ A:0 A:1 A/2 A>0 A=2 A=0", Options{Settles: true}, ""},
+		{"committed beyond what was settled before a seek", "p0 p1 p2 A+ A:0 A:1 A/2 A>0 A=3", Options{Settles: true}, "I5 I5"},
 		{"assigned during the revoke of another", "A+ A~ A+", Options{}, "I10 I10"},
 		{"it moves", "p0 p1 A+ A@0 +2s A:0 +2s A:1 +9s A@2", Options{StallAfter: 3 * time.Second}, ""},
 	} {

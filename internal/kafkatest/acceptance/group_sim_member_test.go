@@ -244,11 +244,10 @@ func (m *simulated) resume(*chronicle) {
 	clear(m.paused)
 }
 
-// The listener. It begins with a moment's sleep, which in a bubble ends when nobody else has anything to do: what was handed out
+// The listener. Where partitions go it begins with a moment's sleep, which in a bubble ends when nobody else has anything to do: what was handed out
 // before the call has then been noted.
 
 func (m *simulated) slow() {
-	time.Sleep(time.Nanosecond)
 	if m.chance(15) {
 		time.Sleep(time.Duration(m.upTo(2500)) * time.Millisecond)
 	}
@@ -264,7 +263,6 @@ func (m *simulated) fail() error {
 }
 
 func (m *simulated) OnPartitionsAssigned(_ context.Context, _ *kafka.Consumer, tps []kafka.TopicPartition) error {
-	time.Sleep(time.Nanosecond)
 	group := m.sim.c.Fake().GroupInfo(m.sim.group)
 	m.note(func(j *chronicle) {
 		m.sim.counted(j, group)

@@ -269,17 +269,27 @@ func (s *groupSim) caughtUp() {
 	s.fault("%v after the faults, %d records are not read, or not every partition has its owner", simHealed, s.journal.unread())
 }
 
-// shared tells whether the members have all partitions between them.
+// shared tells whether the members have all partitions between them, are at their ends, and are all that the group counts.
 func (s *groupSim) shared() bool {
 	var all, have []kafka.TopicPartition
 	for _, topic := range s.topics {
 		all = append(all, allOf(topic, s.sizes[topic])...)
 	}
-	for _, m := range s.now() {
-		have = append(have, m.Assignment()...)
+	ended, cancel := context.WithCancel(context.Background())
+	cancel()
+	members := s.now()
+	for _, m := range members {
+		share := m.Assignment()
+		for _, tp := range share {
+			if at, err := m.Position(ended, tp); err != nil || at != s.c.Fake().PartitionInfo(tp.Topic, tp.Partition).HighWatermark {
+				return false
+			}
+		}
+		have = append(have, share...)
 	}
 	slices.SortFunc(have, compareTPs)
-	return slices.Equal(all, have)
+	group := s.c.Fake().GroupInfo(s.group)
+	return slices.Equal(all, have) && group.State == "Stable" && len(group.Members) == len(members)
 }
 
 // now gives the members there are.
