@@ -210,7 +210,7 @@ func (r *commitRun) dropLost(now memberIdentity) {
 		// Unsubscribe forgets what was had: what was the group's when the commit was asked for is not this member's any more.
 		lost := p == nil && (had || before.p != nil && before.generation >= 0)
 		if p != nil && before.p != nil && p != before.p && now.generation >= 0 {
-			lost = before.generation < 0 || now.generation > before.generation+1
+			lost = before.p.evicted || before.generation < 0 || now.generation > before.generation+1
 		}
 		if lost {
 			delete(r.pending, tp)

@@ -63,7 +63,10 @@ func (g *group) lose(ctx context.Context, reason string) {
 	calls := c.loseWhatWasTold(ctx, time.Now().Add(c.rebalanceTimeout()))
 	var all []TopicPartition
 	if s.kind.following() { // else the group has been left, and these are assigned by hand
-		all = slices.Collect(maps.Keys(s.partitions))
+		for tp, p := range s.partitions {
+			p.evicted = true
+			all = append(all, tp)
+		}
 	}
 	s.loseAll(all)
 	s.rebalanceEnds()

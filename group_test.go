@@ -160,6 +160,29 @@ func TestGroup_WhoCommitsWhatGoesIsWhoHadIt(t *testing.T) {
 	require.False(t, memberIdentity{generation: 0, member: "a"}.follows(memberIdentity{generation: -1, member: "a"}))
 }
 
+// A partition that was given up may come straight back; one that was lost with the membership starts anew where the group has it, and an old
+// commit of it would be of what comes once more.
+func TestCommit_WhatWasLostIsNotCommittedWhenItComesBackWithTheNextGeneration(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		c := holding(t, &heard{}, 1)
+		tp := TopicPartition{"t", 0}
+		c.group.m.generation = 4
+		for lost, give := range map[bool]func(){
+			true:  func() { c.group.giveUp(t.Context(), actGiveUp{all: true, lost: true}) },
+			false: func() { c.group.giveUpThese(t.Context(), these(c, tp), true) },
+		} {
+			run := c.newCommitRun(map[TopicPartition]OffsetAndMetadata{tp: {Offset: 5}}, false)
+			give()
+			c.sub.mu.Lock()
+			c.sub.add([]TopicPartition{tp}, startAt{})
+			c.sub.partitions[tp].known, c.sub.partitions[tp].committed = true, 0
+			c.sub.mu.Unlock()
+			run.dropLost(memberIdentity{generation: 5})
+			require.Equal(t, lost, len(run.pending) == 0)
+		}
+	})
+}
+
 // An automatic commit that waits behind one by hand does not set back what that has committed beyond what was settled.
 func TestCommit_AutomaticOnesDoNotSetBackWhatWasCommittedByHandBeforeThem(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
