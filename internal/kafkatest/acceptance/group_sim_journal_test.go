@@ -1,6 +1,7 @@
 package acceptance
 
 import (
+	"slices"
 	"sync"
 	"time"
 
@@ -49,11 +50,62 @@ func (j *chronicle) stored(group *kfake.GroupInfo) {
 	}
 }
 
-// produced notes a record that was acknowledged.
-func (j *chronicle) produced(tp kafka.TopicPartition, offset int64) {
+// note is add for who does not hold mu.
+func (j *chronicle) note(e checker.Event) {
 	j.mu.Lock()
 	defer j.mu.Unlock()
-	j.add(checker.Event{Kind: checker.Produced, TP: checkerTP(tp), Offset: offset})
+	j.add(e)
+}
+
+// delivered notes a record that member was given. Without a bubble the note may come after that of a revoke, which the record was handed
+// out before: then it takes its place there.
+func (j *chronicle) delivered(member string, tp kafka.TopicPartition, offset int64) {
+	e := checker.Event{Time: time.Now(), Kind: checker.Delivered, Member: member, TP: checkerTP(tp), Offset: offset}
+	j.mu.Lock()
+	defer j.mu.Unlock()
+	for i, before := range slices.Backward(j.events) {
+		if before.Member != member || before.TP != e.TP {
+			continue
+		}
+		if before.Kind == checker.Revoking || before.Kind == checker.Losing {
+			e.Time = before.Time
+			j.events = slices.Insert(j.events, i, e)
+			return
+		}
+		if before.Kind != checker.Revoked && before.Kind != checker.Lost {
+			break
+		}
+	}
+	j.events = append(j.events, e)
+}
+
+// call notes one of a listener that does nothing: it begins and returns.
+func (j *chronicle) call(member string, call told) {
+	kinds := map[string][]checker.Kind{"OnPartitionsAssigned": {checker.Assigned}, "OnPartitionsRevoked": {checker.Revoking, checker.Revoked},
+		"OnPartitionsLost": {checker.Losing, checker.Lost}}
+	j.mu.Lock()
+	defer j.mu.Unlock()
+	for _, kind := range kinds[call.callback] {
+		j.about(kind, member, call.parts)
+	}
+}
+
+// check gives what was not kept, where partitions have records up to their ends.
+func (j *chronicle) check(ends map[kafka.TopicPartition]int64, o checker.Options) []checker.Violation {
+	j.mu.Lock()
+	defer j.mu.Unlock()
+	events := slices.Clone(j.events)
+	for tp, end := range ends {
+		for offset := range end {
+			events = append(events, checker.Event{Time: time.Now(), Kind: checker.Produced, TP: checkerTP(tp), Offset: offset})
+		}
+	}
+	return checker.Check(events, o)
+}
+
+// produced notes a record that was acknowledged.
+func (j *chronicle) produced(tp kafka.TopicPartition, offset int64) {
+	j.note(checker.Event{Kind: checker.Produced, TP: checkerTP(tp), Offset: offset})
 }
 
 // unread gives how many records that were produced nobody was given.
