@@ -19,6 +19,12 @@ type memberIdentity struct {
 	instance   string
 }
 
+// follows says whether this is the membership that before was. A join that is out may be answered with the next generation; before any
+// later one lies one that the member was left out of.
+func (id memberIdentity) follows(before memberIdentity) bool {
+	return before.generation >= 0 && id.member == before.member && (id.generation == before.generation || id.generation == before.generation+1)
+}
+
 // notMember is who commits without group membership: for partitions assigned by hand.
 var notMember = memberIdentity{generation: -1}
 
@@ -204,7 +210,7 @@ func (r *commitRun) dropLost(now memberIdentity) {
 		// Unsubscribe forgets what was had: what was the group's when the commit was asked for is not this member's any more.
 		lost := p == nil && (had || before.p != nil && before.generation >= 0)
 		if p != nil && before.p != nil && p != before.p && now.generation >= 0 {
-			lost = before.generation < 0 || now.generation > before.generation+1
+			lost = before.p.evicted || before.generation < 0 || now.generation > before.generation+1
 		}
 		if lost {
 			delete(r.pending, tp)

@@ -228,10 +228,14 @@ func (c *Consumer) autoCommitted(err error, said string) (saying string) {
 	return saying
 }
 
-// commitSettled commits what is settled and not yet committed.
+// commitSettled commits what is settled and not yet committed. What that is it looks up when it is its turn: a commit by hand before it
+// may go further than what was settled when it was called.
 func (c *Consumer) commitSettled(ctx context.Context) error {
 	place := c.commits.enter()
 	defer place.leave()
+	if !place.wait(ctx) {
+		return timedOut("automatic commit", ctx, errors.New("an earlier commit has not ended"))
+	}
 	c.sub.mu.Lock()
 	offsets := c.sub.toCommit(c.sub.partitions, time.Now())
 	c.sub.mu.Unlock()

@@ -63,7 +63,10 @@ func (g *group) lose(ctx context.Context, reason string) {
 	calls := c.loseWhatWasTold(ctx, time.Now().Add(c.rebalanceTimeout()))
 	var all []TopicPartition
 	if s.kind.following() { // else the group has been left, and these are assigned by hand
-		all = slices.Collect(maps.Keys(s.partitions))
+		for tp, p := range s.partitions {
+			p.evicted = true
+			all = append(all, tp)
+		}
 	}
 	s.loseAll(all)
 	s.rebalanceEnds()
@@ -189,20 +192,27 @@ func (c *Consumer) listens(parts map[TopicPartition]*partition) bool {
 	return false
 }
 
-// commitLeaving commits what is settled of partitions that go.
+// commitLeaving commits what is settled of partitions that go, as the member that has them: what was lost meanwhile is another's, also
+// when this one is a member again.
 func (g *group) commitLeaving(ctx context.Context, parts map[TopicPartition]*partition) error {
 	c := g.c
 	place := c.commits.enter()
 	defer place.leave()
+	if !place.wait(ctx) { // what is settled then is looked up, as commitSettled does
+		return timedOut("commit before partitions go", ctx, errors.New("an earlier commit has not ended"))
+	}
 	c.sub.mu.Lock()
-	offsets := c.sub.toCommit(parts, time.Now())
+	held := maps.Clone(parts)
+	maps.DeleteFunc(held, func(tp TopicPartition, p *partition) bool { return c.sub.partitions[tp] != p })
+	offsets := c.sub.toCommit(held, time.Now())
+	asked := g.identity()
 	c.sub.mu.Unlock()
 	if len(offsets) == 0 {
 		return nil
 	}
 	who := func(context.Context) (memberIdentity, error) {
 		id := g.identity()
-		if id.generation < 0 {
+		if !id.follows(asked) {
 			return id, &CommitFailedError{GroupID: c.cfg.groupID, Reason: "the membership was lost"}
 		}
 		return id, nil

@@ -122,6 +122,88 @@ func TestGroup_WhatIsLostDuringItsGraceIsNotRevokedToo(t *testing.T) {
 	})
 }
 
+// The group has given what was lost to others, who may have committed more since. That this consumer is a member again, and may have the
+// partitions again, changes nothing.
+func TestGroup_WhatIsLostWhileItGoesIsNotCommittedByALaterMembership(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		c := holding(t, &heard{}, 1)
+		tp := TopicPartition{"t", 0}
+		c.sub.mu.Lock()
+		c.sub.partitions[tp].position = 5
+		c.sub.mu.Unlock()
+		parts := these(c, tp)
+		before := c.commits.enter()
+		came := make(chan error, 1)
+		go func() { came <- c.group.commitLeaving(t.Context(), parts) }()
+		synctest.Wait() // behind the commit before
+		c.group.giveUp(t.Context(), actGiveUp{all: true, lost: true})
+		c.sub.mu.Lock()
+		c.sub.add([]TopicPartition{tp}, startAt{})
+		c.sub.mu.Unlock()
+		before.leave()
+		require.NoError(t, <-came, "nothing of them is held any more")
+	})
+}
+
+// The same for what is lost when its commit has been sent, and is to be sent again.
+func TestGroup_WhoCommitsWhatGoesIsWhoHadIt(t *testing.T) {
+	asked := memberIdentity{generation: 4, member: "a"}
+	for now, same := range map[memberIdentity]bool{
+		asked:                        true,
+		{generation: 5, member: "a"}: true, // the answer to a join that was out
+		{generation: 6, member: "a"}: false,
+		{generation: 4, member: "b"}: false,
+		{generation: -1}:             false,
+	} {
+		require.Equal(t, same, now.follows(asked), "%v", now)
+	}
+	require.False(t, memberIdentity{generation: 0, member: "a"}.follows(memberIdentity{generation: -1, member: "a"}))
+}
+
+// A partition that was given up may come straight back; one that was lost with the membership starts anew where the group has it, and an old
+// commit of it would be of what comes once more.
+func TestCommit_WhatWasLostIsNotCommittedWhenItComesBackWithTheNextGeneration(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		c := holding(t, &heard{}, 1)
+		tp := TopicPartition{"t", 0}
+		c.group.m.generation = 4
+		for lost, give := range map[bool]func(){
+			true:  func() { c.group.giveUp(t.Context(), actGiveUp{all: true, lost: true}) },
+			false: func() { c.group.giveUpThese(t.Context(), these(c, tp), true) },
+		} {
+			run := c.newCommitRun(map[TopicPartition]OffsetAndMetadata{tp: {Offset: 5}}, false)
+			give()
+			c.sub.mu.Lock()
+			c.sub.add([]TopicPartition{tp}, startAt{})
+			c.sub.partitions[tp].known, c.sub.partitions[tp].committed = true, 0
+			c.sub.mu.Unlock()
+			run.dropLost(memberIdentity{generation: 5})
+			require.Equal(t, lost, len(run.pending) == 0)
+		}
+	})
+}
+
+// An automatic commit that waits behind one by hand does not set back what that has committed beyond what was settled.
+func TestCommit_AutomaticOnesDoNotSetBackWhatWasCommittedByHandBeforeThem(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		c := holding(t, &heard{}, 1)
+		c.sub.mu.Lock()
+		p := c.sub.partitions[TopicPartition{"t", 0}]
+		p.position, p.handTurn = 5, c.sub.turn // offsets 0 to 4 are in hand
+		c.sub.mu.Unlock()
+		byHand := c.commits.enter()
+		came := make(chan error, 1)
+		go func() { came <- c.commitSettled(t.Context()) }()
+		synctest.Wait()
+		c.sub.mu.Lock()
+		p.committed = 5
+		c.sub.committedByHand(p, 5, -1)
+		c.sub.mu.Unlock()
+		byHand.leave()
+		require.NoError(t, <-came, "there is nothing left to commit")
+	})
+}
+
 func TestGroup_SubscribeDoesNotRevokeWhatIsBeingRevoked(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		h := &heard{hold: make(chan struct{})}

@@ -32,6 +32,7 @@ type check struct {
 	o       Options
 	at      int
 	now     time.Time
+	watched time.Time
 	logs    map[TP]*logState
 	txns    map[string]*bool // committed or not; nil: open
 	members map[string]*member
@@ -76,6 +77,9 @@ type ownership struct {
 	stalled  bool
 	before   *handover
 	start    int64 // what was committed when it began; -1 nothing
+	settled  int64 // the application is done with what is below
+	passed   int64 // the highest position there was before it was moved: a commit from then may be on its way
+	done     int64 // the same of settled
 }
 
 func (c *check) log(tp TP) *logState {
@@ -161,13 +165,19 @@ func (c *check) take(e Event) {
 		c.position(e)
 	case Seek, Reset:
 		if own := c.owned(e, "I10"); own != nil {
+			own.passed, own.done = max(own.passed, own.position), max(own.done, own.settled)
 			own.moved, own.position, own.last, own.active, own.stalled = true, e.Offset, -1, e.Time, false
+			own.settled = e.Offset // where it was sent is settled at once
 			clear(own.seen)
 			own.before = nil
 		}
 	case Stalled:
 		if own := c.owned(e, "I10"); own != nil {
 			own.stalled = true
+		}
+	case Settled:
+		if own := c.owned(e, "I10"); own != nil {
+			own.settled = max(own.settled, e.Offset)
 		}
 	}
 }
@@ -184,6 +194,9 @@ func (c *check) owned(e Event, invariant string) *ownership {
 func (c *check) assigned(e Event) {
 	m, l := c.member(e.Member), c.log(e.TP)
 	m.expired = false
+	if m.busy != "" {
+		c.failf("I10", e.Member, e.TP, "%v begins while a callback of %v runs", e.Kind, m.busy)
+	}
 	if m.owns[e.TP] != nil {
 		c.failf("I10", e.Member, e.TP, "assigned what is owned already")
 		return
@@ -196,7 +209,8 @@ func (c *check) assigned(e Event) {
 			}
 		}
 	}
-	m.owns[e.TP] = &ownership{since: e.Time, last: -1, position: -1, seen: map[int64]bool{}, active: e.Time, before: l.handedOver, start: l.committed}
+	m.owns[e.TP] = &ownership{since: e.Time, last: -1, position: -1, seen: map[int64]bool{}, active: e.Time, before: l.handedOver,
+		start: l.committed, settled: max(l.committed, c.o.From[e.TP])}
 }
 
 func (c *check) leaving(e Event) {
@@ -311,8 +325,13 @@ func (c *check) committed(e Event) {
 		case own == nil:
 			c.failf("I6", e.Member, e.TP, "a commit of %d of a partition that is not owned", e.Offset)
 		case !e.ByUser && own.position >= 0:
-			if missing, ok := c.unread(l, own.position, e.Offset); ok {
+			if missing, ok := c.unread(l, max(own.position, own.passed), e.Offset); ok {
 				c.failf("I5", e.Member, e.TP, "committed %d, beyond the position %d, and offset %d was not delivered", e.Offset, own.position, missing)
+			}
+		}
+		if own != nil && !e.ByUser && c.o.Settles {
+			if offset, ok := c.unread(l, max(own.settled, own.done), e.Offset); ok {
+				c.failf("I5", e.Member, e.TP, "committed %d, and the application is not done with offset %d", e.Offset, offset)
 			}
 		}
 		if own != nil && !e.ByUser && !own.moved && e.Offset < l.committed {
@@ -351,19 +370,20 @@ func (c *check) position(e Event) {
 
 // watch looks for partitions that have something to read and do not move (I12).
 func (c *check) watch() {
-	if c.o.StallAfter <= 0 {
+	if c.o.StallAfter <= 0 || c.now.Equal(c.watched) || c.now.Before(c.o.Calm) {
 		return
 	}
+	c.watched = c.now
 	for _, name := range slices.Sorted(maps.Keys(c.members)) {
 		m := c.members[name]
 		for _, tp := range slices.SortedFunc(maps.Keys(m.owns), compareTP) {
 			own := m.owns[tp]
-			if own.stalled || own.leaving != 0 || m.expired || c.now.Sub(own.active) <= c.o.StallAfter {
+			if own.stalled || own.leaving != 0 || m.expired || c.now.Sub(maxTime(own.active, c.o.Calm)) <= c.o.StallAfter {
 				continue
 			}
 			if offset, since, ok := c.waits(c.log(tp), own); ok && c.now.Sub(since) > c.o.StallAfter {
 				own.stalled = true // said once
-				c.failf("I12", name, tp, "offset %d waits for %v, and nothing says why", offset, c.now.Sub(maxTime(since, own.active)))
+				c.failf("I12", name, tp, "offset %d waits for %v, and nothing says why", offset, c.now.Sub(maxTime(maxTime(since, own.active), c.o.Calm)))
 			}
 		}
 	}

@@ -15,7 +15,7 @@ var (
 )
 
 // journal reads one event a word: "A+" assigned to member A, "A~" revoking, "A-" revoked, "A!" losing, "A." lost, "A†" expired, "A:5"
-// delivered, "A=5" committed, "A==5" committed by the user, "A@5" position, "A>5" seek, "A*5" reset, "A?" stalled; "p5" produced, "p5/x"
+// delivered, "A=5" committed, "A==5" committed by the user, "A@5" position, "A>5" seek, "A*5" reset, "A?" stalled, "A/5" settled; "p5" produced, "p5/x"
 // in transaction x, "x.commit", "x.abort"; "d5" deleted below, "c5" compacted; "+3s" time passes.
 func journal(t *testing.T, text string) (events []Event) {
 	t.Helper()
@@ -51,7 +51,7 @@ func journal(t *testing.T, text string) (events []Event) {
 		}
 		e.ByUser = sign == "=="
 		e.Kind = map[string]Kind{"+": Assigned, "~": Revoking, "-": Revoked, "!": Losing, ".": Lost, "†": Expired, ":": Delivered,
-			"=": Committed, "==": Committed, "@": Position, ">": Seek, "*": Reset, "?": Stalled}[sign]
+			"=": Committed, "==": Committed, "@": Position, ">": Seek, "*": Reset, "?": Stalled, "/": Settled}[sign]
 		require.NotZero(t, e.Kind, word)
 		events = append(events, e)
 	}
@@ -117,6 +117,17 @@ func TestCheck(t *testing.T) {
 		{"it does not move", "p0 A+ A@0 +5s p1 A@0", Options{StallAfter: 3 * time.Second}, "I12"},
 		{"it does not move, and says why", "p0 A+ A@0 A? +5s p1", Options{StallAfter: 3 * time.Second}, ""},
 		{"there is nothing to read", "A+ A@0 +5s p0 +1s A:0", Options{StallAfter: 3 * time.Second}, ""},
+		{"it did not move while there were faults", "p0 A+ A@0 +5s p1 A@0 +2s A:0", Options{StallAfter: 3 * time.Second, Calm: begin.Add(4 * time.Second)}, ""},
+		{"it does not move after the faults", "p0 A+ A@0 +5s p1 A@0 +3s A@0", Options{StallAfter: 3 * time.Second, Calm: begin.Add(4 * time.Second)}, "I12"},
+		{"committed what is settled", "p0 p1 A+ A:0 A:1 A/1 A=1 A/2 A=2", Options{Settles: true}, ""},
+		{"committed what is not settled", "p0 p1 A+ A:0 A:1 A/1 A=2", Options{Settles: true}, "I5"},
+		{"committed what is not settled by hand", "p0 p1 A+ A:0 A:1 A/1 A==2", Options{Settles: true}, ""},
+		{"committed where it was sent", "p0 p1 A+ A>1 A=1", Options{Settles: true}, ""},
+		{"committed what the owner before had settled", "p0 p1 A+ A:0 A/1 A=1 A~ A- B+ B=1", Options{Settles: true}, ""},
+		{"committed what only the owner before had", "p0 p1 A+ A:0 A/1 A=1 A~ A- B+ B:1 B=2", Options{Settles: true}, "I5"},
+		{"committed what was settled before a seek", "p0 p1 p2 A+ A:0 A:1 A/2 A>0 A=2 A=0", Options{Settles: true}, ""},
+		{"committed beyond what was settled before a seek", "p0 p1 p2 A+ A:0 A:1 A/2 A>0 A=3", Options{Settles: true}, "I5 I5"},
+		{"assigned during the revoke of another", "A+ A~ A+", Options{}, "I10 I10"},
 		{"it moves", "p0 p1 A+ A@0 +2s A:0 +2s A:1 +9s A@2", Options{StallAfter: 3 * time.Second}, ""},
 	} {
 		t.Run(c.name, func(t *testing.T) {

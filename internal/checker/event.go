@@ -52,12 +52,14 @@ const (
 	Seek
 	// Reset: the consumer has moved Member's position to Offset, and said so.
 	Reset
-	// Stalled: the consumer has said why TP does not move.
+	// Stalled: the consumer has said why TP does not move, or the application does not want it to.
 	Stalled
+	// Settled: Member's application is done with everything of TP below Offset; see Options.Settles.
+	Settled
 )
 
 var kinds = [...]string{"?", "produced", "transaction ended", "deleted", "assigned", "revoking", "losing", "revoked", "lost", "expired",
-	"delivered", "committed", "position", "seek", "reset", "stalled"}
+	"delivered", "committed", "position", "seek", "reset", "stalled", "settled"}
 
 func (k Kind) String() string {
 	if k <= 0 || int(k) >= len(kinds) {
@@ -107,4 +109,9 @@ type Options struct {
 	ReadCommitted bool
 	// StallAfter is how long an owned partition may have records to read and neither move nor say why (I12); 0: not checked.
 	StallAfter time.Duration
+	// Calm is when the faults have ended: I12 counts from here on. The zero time: from the beginning.
+	Calm time.Time
+	// Settles says that the journal has Settled events: a commit that the application did not make itself must not be past what
+	// is settled, so that no crash loses a message (I5).
+	Settles bool
 }

@@ -16,6 +16,7 @@ import (
 	"github.com/twmb/franz-go/pkg/kgo"
 
 	"github.com/seed-7379b4e8/kafka"
+	"github.com/seed-7379b4e8/kafka/internal/checker"
 	"github.com/seed-7379b4e8/kafka/internal/kafkatest"
 )
 
@@ -152,10 +153,14 @@ type ledger struct {
 	ours       int // those of partitions that a member of this library gave up in good order
 	wrong      []string
 	late       time.Duration // how long a record took at most from its timestamp
+	journal    *chronicle    // what the checker reads
 }
 
 func newLedger() *ledger {
-	return &ledger{owners: make(map[kafka.TopicPartition]*member), gaveUp: make(map[kafka.TopicPartition]*member), seen: make(map[kafka.TopicPartition]map[int64]int)}
+	return &ledger{
+		owners: make(map[kafka.TopicPartition]*member), gaveUp: make(map[kafka.TopicPartition]*member),
+		seen: make(map[kafka.TopicPartition]map[int64]int), journal: newChronicle(),
+	}
 }
 
 func (l *ledger) fault(format string, args ...any) {
@@ -168,6 +173,7 @@ func (l *ledger) listener(m *member, call told) {
 	if m.dead {
 		return // the call was under way when it crashed, and in a real crash would have ended with it
 	}
+	l.journal.call(m.id(), call)
 	for _, tp := range call.parts {
 		switch owner := l.owners[tp]; {
 		case call.callback != "OnPartitionsAssigned":
@@ -196,6 +202,7 @@ func (l *ledger) gone(m *member) {
 	defer l.mu.Unlock()
 	maps.DeleteFunc(l.gaveUp, func(tp kafka.TopicPartition, _ *member) bool { return l.owners[tp] == m })
 	maps.DeleteFunc(l.owners, func(_ kafka.TopicPartition, owner *member) bool { return owner == m })
+	l.journal.note(checker.Event{Kind: checker.Expired, Member: m.id()})
 }
 
 // handedOut notes that m was given a message.
@@ -216,6 +223,7 @@ func (l *ledger) handedOut(m *member, tp kafka.TopicPartition, offset int64, wri
 		}
 	}
 	l.late = max(l.late, time.Since(written))
+	l.journal.delivered(m.id(), tp, offset)
 }
 
 // owned gives how many partitions a member has, by what its listener was told.
@@ -252,6 +260,7 @@ func (l *ledger) complete(t *testing.T, ends map[kafka.TopicPartition]int64) {
 	l.mu.Lock()
 	defer l.mu.Unlock()
 	require.Empty(t, l.wrong)
+	require.Empty(t, l.journal.check(ends, checker.Options{Complete: true}))
 }
 
 // A member is a consumer in a group whose application takes messages all the time.
@@ -264,6 +273,9 @@ type member struct {
 	dead   bool                           // it has crashed; guarded by ledger.mu
 	ended  <-chan result
 }
+
+// id tells a member from others that have had its name.
+func (m *member) id() string { return fmt.Sprintf("%s (%p)", m.name, m) }
 
 // join starts a member, and its application.
 func (l *ledger) join(t *testing.T, c *kafkatest.Cluster, name string, topics []string, opts ...kafka.ConsumerOption) *member {
