@@ -147,13 +147,15 @@ type ledger struct {
 	mu         sync.Mutex
 	owners     map[kafka.TopicPartition]*member
 	seen       map[kafka.TopicPartition]map[int64]int
+	first      map[kafka.TopicPartition]map[int64]time.Time // when each was first seen
 	duplicates int
 	wrong      []string
 	late       time.Duration // how long a record took at most from its timestamp
 }
 
 func newLedger() *ledger {
-	return &ledger{owners: make(map[kafka.TopicPartition]*member), seen: make(map[kafka.TopicPartition]map[int64]int)}
+	return &ledger{owners: make(map[kafka.TopicPartition]*member), seen: make(map[kafka.TopicPartition]map[int64]int),
+		first: make(map[kafka.TopicPartition]map[int64]time.Time)}
 }
 
 func (l *ledger) fault(format string, args ...any) {
@@ -200,10 +202,12 @@ func (l *ledger) handedOut(m *member, tp kafka.TopicPartition, offset int64, wri
 	}
 	m.next[tp] = offset + 1
 	if l.seen[tp] == nil {
-		l.seen[tp] = make(map[int64]int)
+		l.seen[tp], l.first[tp] = make(map[int64]int), make(map[int64]time.Time)
 	}
 	if l.seen[tp][offset]++; l.seen[tp][offset] > 1 {
 		l.duplicates++
+	} else {
+		l.first[tp][offset] = time.Now()
 	}
 	l.late = max(l.late, time.Since(written))
 }
@@ -242,6 +246,18 @@ func (l *ledger) complete(t *testing.T, ends map[kafka.TopicPartition]int64) {
 	l.mu.Lock()
 	defer l.mu.Unlock()
 	require.Empty(t, l.wrong)
+}
+
+// stalled gives how long a record was not seen at most after its producer had its acknowledgement.
+func (l *ledger) stalled(f *feed) (longest time.Duration) {
+	l.mu.Lock()
+	defer l.mu.Unlock()
+	for tp, acked := range f.acked {
+		for offset, at := range acked {
+			longest = max(longest, l.first[tp][offset].Sub(at))
+		}
+	}
+	return longest
 }
 
 // A member is a consumer in a group whose application takes messages all the time.
@@ -324,9 +340,10 @@ func sharedNow(tps []kafka.TopicPartition, consumers ...*kafka.Consumer) bool {
 
 // A feed writes to all partitions of topics, a few records at a time, until it ends.
 type feed struct {
-	ends map[kafka.TopicPartition]int64
-	stop context.CancelFunc
-	done <-chan result
+	ends  map[kafka.TopicPartition]int64
+	acked map[kafka.TopicPartition]map[int64]time.Time
+	stop  context.CancelFunc
+	done  <-chan result
 }
 
 // feedPace is how often a feed writes one record to each partition.
@@ -339,7 +356,10 @@ func startFeed(t *testing.T, c *kafkatest.Cluster, tps []kafka.TopicPartition) *
 	require.NoError(t, err)
 	t.Cleanup(client.Close)
 	ctx, stop := context.WithCancel(within(t))
-	f := &feed{ends: make(map[kafka.TopicPartition]int64), stop: stop}
+	f := &feed{ends: make(map[kafka.TopicPartition]int64), acked: make(map[kafka.TopicPartition]map[int64]time.Time), stop: stop}
+	for _, tp := range tps {
+		f.acked[tp] = make(map[int64]time.Time)
+	}
 	var mu sync.Mutex
 	var failed error
 	f.done = inBackground(func() error {
@@ -352,6 +372,7 @@ func startFeed(t *testing.T, c *kafkatest.Cluster, tps []kafka.TopicPartition) *
 					defer mu.Unlock()
 					failed = errors.Join(failed, err)
 					f.ends[tp] = max(f.ends[tp], r.Offset+1)
+					f.acked[tp][r.Offset] = time.Now()
 				})
 			}
 			<-pace.C
