@@ -45,6 +45,8 @@ type crowd struct {
 	duplicates int // but for those of a member that was killed
 	redone     int // of what a member had read that was killed before it could give it up
 	waiting    int // partitions that held records when they were first given to a member
+
+	back time.Time // when a broker that was killed is started again: a start takes much of a small machine for a while; the test's own
 }
 
 // A crowdPart is one partition: for each offset one entry.
@@ -291,7 +293,8 @@ type crowdFigure struct {
 	generations, calls                int           // rebalances, and calls of listeners
 	waiting                           int           // partitions that held records when they were first given to a member
 	late, orphans                     float64       // percent: all of them, and those whose owner had been killed within a session
-	stall                             time.Duration // longest from acknowledgement to reading
+	stall                             time.Duration // longest from acknowledgement to reading, until the broker is started again
+	starting                          time.Duration // the same from then on
 	resumed                           time.Duration // longest from the election, or the acknowledgement if that came later, to reading
 	gap                               time.Duration // longest without a record of a partition
 	note                              string        // where the longest stall was
@@ -325,7 +328,9 @@ func (cr *crowd) figure(fault, elected time.Time) (f crowdFigure) {
 					f.resumed = max(f.resumed, read.Sub(acked))
 				}
 				last = read
-				if stall := read.Sub(acked); stall > f.stall {
+				if !cr.back.IsZero() && acked.After(cr.back) {
+					f.starting = max(f.starting, read.Sub(acked))
+				} else if stall := read.Sub(acked); stall > f.stall {
 					f.stall, f.note = stall, fmt.Sprintf("stall of partition %d until %v", p, ms(read.Sub(fault)))
 				}
 			}

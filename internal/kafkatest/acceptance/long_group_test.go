@@ -98,9 +98,9 @@ func TestLong_GroupFaults(t *testing.T) {
 	for _, fault := range groupFaults {
 		t.Run(fault.name, func(t *testing.T) {
 			f := fault.measure(t, c)
-			fmt.Fprintf(&table, "%s\n    ours: gen +%d, calls %d | dup %d (of killed %d) | lost %d of %d | aborted and read %d of %d | late %.1f %% (of killed %.1f %%) | stall %v, %v from the election | gap %v | %s\n    wanted: %s\n    others: %s\n",
+			fmt.Fprintf(&table, "%s\n    ours: gen +%d, calls %d | dup %d (of killed %d) | lost %d of %d | aborted and read %d of %d | late %.1f %% (of killed %.1f %%) | stall %v, %v from the election, %v while the broker starts | gap %v | %s\n    wanted: %s\n    others: %s\n",
 				fault.name, f.generations, f.calls, f.duplicates, f.redone, f.lost, f.records, f.aborted, f.undone, f.late, f.orphans,
-				ms(f.stall), ms(f.resumed), ms(f.gap), f.note, fault.target, fault.others)
+				ms(f.stall), ms(f.resumed), ms(f.starting), ms(f.gap), f.note, fault.target, fault.others)
 			assert.Zero(t, f.lost, "records lost")
 			fault.check(t, f)
 		})
@@ -249,6 +249,7 @@ func (cr *crowd) killNode(t *testing.T, node int32) time.Time {
 	elected := cr.reelected(t, node)
 	acked, unread := cr.counts()
 	cr.awaitRead(t, acked-unread+2*crowdRate*int(crowdSession/time.Second)) // longer than members may be silent
+	cr.back = time.Now()
 	cr.cluster.Node(t, node).Start(t)
 	cr.inSync(t)
 	return elected

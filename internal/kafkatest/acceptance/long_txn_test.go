@@ -4,33 +4,20 @@ package acceptance
 
 import (
 	"context"
-	"errors"
 	"testing"
 	"time"
 
-	"github.com/stretchr/testify/require"
 	"github.com/twmb/franz-go/pkg/kgo"
-
-	"github.com/seed-7379b4e8/kafka/internal/kafkatest"
 )
 
-const (
-	crowdTxn   = 200 * time.Millisecond // a transaction's length
-	crowdAbort = 3                      // every so many transactions is aborted
-)
+// crowdTxn is how often a transaction begins.
+const crowdTxn = 200 * time.Millisecond
 
 // writeTxns begins to write to partitions [0, to) so many records a second, in transactions. What a transaction wrote counts as
 // acknowledged when it is committed.
 func (cr *crowd) writeTxns(t *testing.T, to int32, rate int) *crowdFeed {
 	t.Helper()
-	client, err := kgo.NewClient(cr.cluster.ClientOptions(
-		kgo.TransactionalID(kafkatest.TopicName(t)), kgo.TransactionTimeout(30*time.Second),
-		kgo.RecordPartitioner(kgo.ManualPartitioner()), kgo.ProducerBatchCompression(kgo.NoCompression()),
-		kgo.MetadataMinAge(100*time.Millisecond), kgo.RetryBackoffFn(func(int) time.Duration { return 100 * time.Millisecond }),
-		kgo.ProduceRequestTimeout(time.Second), kgo.RequestTimeoutOverhead(time.Second), kgo.DialTimeout(time.Second),
-	)...)
-	require.NoError(t, err)
-	t.Cleanup(client.Close)
+	client, _ := newTxnClient(t, cr.cluster)
 	ctx, stop := context.WithCancel(context.Background())
 	t.Cleanup(stop)
 	done := inBackground(func() error {
@@ -42,7 +29,7 @@ func (cr *crowd) writeTxns(t *testing.T, to int32, rate int) *crowdFeed {
 			due := int(time.Since(began).Seconds() * float64(rate))
 			records := cr.records(to, written, due)
 			written = due
-			if err := cr.oneTxn(client, records, n%crowdAbort != 0); err != nil {
+			if err := cr.oneTxn(client, records, n%abortEvery != 0); err != nil {
 				return err
 			}
 		}
@@ -58,17 +45,11 @@ func (cr *crowd) records(partitions int32, from, to int) (records []*kgo.Record)
 	return records
 }
 
-// oneTxn writes records and commits or aborts them. One that ends otherwise than it was told to is an error: what became of it is not
-// known.
+// oneTxn writes records in a transaction, and notes what becomes of them.
 func (cr *crowd) oneTxn(client *kgo.Client, records []*kgo.Record, commit bool) error {
-	ctx, cancel := context.WithTimeout(context.Background(), testTime)
-	defer cancel()
-	if err := client.BeginTransaction(); err != nil {
-		return err
-	}
-	wrong := client.ProduceSync(ctx, records...).FirstErr()
-	if !commit {
+	err := transact(client, records, commit, func() {
 		cr.mu.Lock()
+		defer cr.mu.Unlock()
 		for _, r := range records {
 			part := cr.part(r.Partition, r.Offset)
 			if part.aborted == nil {
@@ -76,9 +57,7 @@ func (cr *crowd) oneTxn(client *kgo.Client, records []*kgo.Record, commit bool) 
 			}
 			part.aborted[r.Offset] = true
 		}
-		cr.mu.Unlock()
-	}
-	err := errors.Join(wrong, client.EndTransaction(ctx, kgo.TransactionEndTry(commit)))
+	})
 	if err != nil || !commit {
 		return err
 	}
