@@ -149,14 +149,19 @@ type ledger struct {
 	seen       map[kafka.TopicPartition]map[int64]int
 	first      map[kafka.TopicPartition]map[int64]time.Time // when each was first seen
 	duplicates int
-	gaps       bool // offsets need not follow one another: there are transactions
+	unsettled  map[kafka.TopicPartition][]span // what members had in hand when they gave a partition up
+	redone     int                             // records that came again, and had been unsettled
+	gaps       bool                            // offsets need not follow one another: there are transactions
 	wrong      []string
 	late       time.Duration // how long a record took at most from its timestamp
 }
 
+// A span is a range of offsets, without the last.
+type span struct{ from, to int64 }
+
 func newLedger() *ledger {
 	return &ledger{owners: make(map[kafka.TopicPartition]*member), seen: make(map[kafka.TopicPartition]map[int64]int),
-		first: make(map[kafka.TopicPartition]map[int64]time.Time)}
+		first: make(map[kafka.TopicPartition]map[int64]time.Time), unsettled: make(map[kafka.TopicPartition][]span)}
 }
 
 func (l *ledger) fault(format string, args ...any) {
@@ -174,6 +179,9 @@ func (l *ledger) listener(m *member, call told) {
 		case call.callback != "OnPartitionsAssigned":
 			if owner == m {
 				delete(l.owners, tp)
+				if m.work != nil {
+					l.unsettled[tp] = append(l.unsettled[tp], m.hand[tp])
+				}
 			} else if call.callback != "OnPartitionsLost" {
 				l.fault("%v: revoked from %s, which does not own it", tp, m.name)
 			}
@@ -205,12 +213,26 @@ func (l *ledger) handedOut(m *member, tp kafka.TopicPartition, offset int64, wri
 	if l.seen[tp] == nil {
 		l.seen[tp], l.first[tp] = make(map[int64]int), make(map[int64]time.Time)
 	}
-	if l.seen[tp][offset]++; l.seen[tp][offset] > 1 {
-		l.duplicates++
-	} else {
+	l.seen[tp][offset]++
+	switch {
+	case l.seen[tp][offset] == 1:
 		l.first[tp][offset] = time.Now()
+	case slices.ContainsFunc(l.unsettled[tp], func(s span) bool { return s.from <= offset && offset < s.to }):
+		l.redone++
+	default:
+		l.duplicates++
 	}
 	l.late = max(l.late, time.Since(written))
+}
+
+// holds notes what m has in hand until its next call.
+func (l *ledger) holds(m *member, batch map[kafka.TopicPartition][]*kafka.Message) {
+	l.mu.Lock()
+	defer l.mu.Unlock()
+	m.hand = make(map[kafka.TopicPartition]span)
+	for tp, msgs := range batch {
+		m.hand[tp] = span{msgs[0].Offset, msgs[len(msgs)-1].Offset + 1}
+	}
 }
 
 // owned gives how many partitions a member has, by what its listener was told.
@@ -269,13 +291,21 @@ type member struct {
 	ledger *ledger
 	next   map[kafka.TopicPartition]int64 // guarded by ledger.mu
 	dead   bool                           // it has crashed; guarded by ledger.mu
+	hand   map[kafka.TopicPartition]span  // what the last call gave; guarded by ledger.mu
+	work   func()                         // that the application does with what a call gave; nil: nothing
 	ended  <-chan result
 }
 
 // join starts a member, and its application.
 func (l *ledger) join(t *testing.T, c *kafkatest.Cluster, name string, topics []string, opts ...kafka.ConsumerOption) *member {
 	t.Helper()
-	m := &member{name: name, ledger: l, next: make(map[kafka.TopicPartition]int64)}
+	return l.joinWorking(t, c, name, topics, nil, opts...)
+}
+
+// joinWorking is join with an application that has work to do, so that it may have something in hand, unsettled, when partitions go.
+func (l *ledger) joinWorking(t *testing.T, c *kafkatest.Cluster, name string, topics []string, work func(), opts ...kafka.ConsumerOption) *member {
+	t.Helper()
+	m := &member{name: name, ledger: l, next: make(map[kafka.TopicPartition]int64), work: work}
 	m.on(func(_ context.Context, _ *kafka.Consumer, call told) error { l.listener(m, call); return nil })
 	opts = append([]kafka.ConsumerOption{kafka.WithTopics(topics...), kafka.WithClientID(name), kafka.WithRebalanceListener(m)}, opts...)
 	m.Consumer = start(t, c, opts...)
@@ -291,10 +321,14 @@ func (l *ledger) join(t *testing.T, c *kafkatest.Cluster, name string, topics []
 				l.mu.Unlock()
 				return err
 			}
+			l.holds(m, batch)
 			for tp, msgs := range batch {
 				for _, msg := range msgs {
 					l.handedOut(m, tp, msg.Offset, msg.Timestamp)
 				}
+			}
+			if work != nil {
+				work()
 			}
 		}
 	})
