@@ -6,6 +6,7 @@ import (
 	"fmt"
 	"slices"
 	"testing"
+	"time"
 
 	"github.com/twmb/franz-go/pkg/kadm"
 	"github.com/twmb/franz-go/pkg/kerr"
@@ -165,6 +166,8 @@ func (c *Cluster) AwaitNewCoordinator(t testing.TB, group string, old int32) int
 			coordinator = c.fake.CoordinatorFor(group)
 			return coordinator != old && c.Node(t, coordinator).serving(), nil
 		}
+		ctx, cancel := context.WithTimeout(ctx, time.Second) // it may ask one that hangs
+		defer cancel()
 		found := c.admin.FindGroupCoordinators(ctx, group)[group]
 		coordinator = found.NodeID
 		return found.Err == nil && coordinator != old, found.Err

@@ -4,6 +4,7 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"sync/atomic"
 	"testing"
 	"time"
 
@@ -24,12 +25,18 @@ func TestGroupBounce_MembersAndBrokers(t *testing.T) {
 	kafkatest.Each3(t, func(t *testing.T, c *kafkatest.Cluster) {
 		topic := c.NewTopic(t, kafkatest.Topic{Partitions: 2 * bouncedMembers})
 		tps, l, joined := allOf(topic, 2*bouncedMembers), newLedger(), 0
+		var bouncing atomic.Bool // so that the slow member catches up later
+		bouncing.Store(true)
 		join := func(slow bool) *member {
 			joined++
 			opts := append(groupOptions(topic), cooperative, kafka.WithSessionTimeout(10*time.Second), kafka.WithRevokeGrace(bouncedGrace))
 			var work func()
 			if slow {
-				work = func() { <-time.After(4 * bouncedGrace) } // the application's own time
+				work = func() {
+					if bouncing.Load() {
+						<-time.After(4 * bouncedGrace) // the application's own time
+					}
+				}
 			}
 			return l.joinWorking(t, c, fmt.Sprint("member-", joined), []string{topic}, work, opts...)
 		}
@@ -47,6 +54,7 @@ func TestGroupBounce_MembersAndBrokers(t *testing.T) {
 			members = append(members[1:], join(i == 0))
 			sharedBy(t, tps, members)
 		}
+		bouncing.Store(false)
 		for _, m := range members {
 			m.forget()
 		}

@@ -77,7 +77,8 @@ func startTermChild(t *testing.T, c *kafkatest.Cluster, topic, group string) *te
 	self, err := os.Executable()
 	require.NoError(t, err)
 	m := &termChild{cmd: exec.Command(self, "-test.run=^TestGroupTerm_Child$"), lines: make(chan string, 100)}
-	m.cmd.Env = append(os.Environ(), termEnv+"="+strings.Join([]string{strings.Join(c.Bootstrap(), ","), topic, group}, " "))
+	// The race detector would sleep for a second at the end.
+	m.cmd.Env = append(os.Environ(), "GORACE=atexit_sleep_ms=0", termEnv+"="+strings.Join([]string{strings.Join(c.Bootstrap(), ","), topic, group}, " "))
 	out, err := m.cmd.StdoutPipe()
 	require.NoError(t, err)
 	require.NoError(t, m.cmd.Start())
