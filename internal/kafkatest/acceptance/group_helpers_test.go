@@ -291,6 +291,7 @@ type member struct {
 	ledger *ledger
 	next   map[kafka.TopicPartition]int64 // guarded by ledger.mu
 	dead   bool                           // it has crashed; guarded by ledger.mu
+	self   *kafka.Consumer                // as listeners are told, also before Start has returned; guarded by ledger.mu
 	hand   map[kafka.TopicPartition]span  // what the last call gave; guarded by ledger.mu
 	work   func()                         // that the application does with what a call gave; nil: nothing
 	ended  <-chan result
@@ -306,7 +307,13 @@ func (l *ledger) join(t *testing.T, c *kafkatest.Cluster, name string, topics []
 func (l *ledger) joinWorking(t *testing.T, c *kafkatest.Cluster, name string, topics []string, work func(), opts ...kafka.ConsumerOption) *member {
 	t.Helper()
 	m := &member{name: name, ledger: l, next: make(map[kafka.TopicPartition]int64), work: work}
-	m.on(func(_ context.Context, _ *kafka.Consumer, call told) error { l.listener(m, call); return nil })
+	m.on(func(_ context.Context, self *kafka.Consumer, call told) error {
+		l.mu.Lock()
+		m.self = self
+		l.mu.Unlock()
+		l.listener(m, call)
+		return nil
+	})
 	opts = append([]kafka.ConsumerOption{kafka.WithTopics(topics...), kafka.WithClientID(name), kafka.WithRebalanceListener(m)}, opts...)
 	m.Consumer = start(t, c, opts...)
 	m.ended = inBackground(func() error {
