@@ -2,8 +2,11 @@ package kafka
 
 import (
 	"context"
+	"log/slog"
+	"strings"
 	"testing"
 	"testing/synctest"
+	"time"
 
 	"github.com/stretchr/testify/require"
 
@@ -128,5 +131,36 @@ func TestCommit_MissesOnlyWhatWasHandedOut(t *testing.T) {
 		require.Empty(t, c.Assignment())
 		require.NoError(t, c.Commit(t.Context()))
 		answer(3)
+	})
+}
+
+// What an automatic commit was about to send, and is given up before it could, was committed then: nobody has to hear of it.
+func TestAutoCommit_OfWhatHasBeenGivenUpMeanwhileIsNoFailure(t *testing.T) {
+	inBubble(t, fakebroker.Options{}, func(t *testing.T, k *fakebroker.Cluster) {
+		k.CreateTopic("orders", 1)
+		groupOfOne(k)
+		k.AppendValues("orders", 0, "first", "second")
+		var log strings.Builder
+		c := startGroup(t, groupConsumer(t, k, WithTopics("orders"), WithAssignors(CooperativeStickyAssignor), WithAutoOffsetReset(ResetEarliest),
+			WithAutoCommit(true), WithAutoCommitInterval(time.Second), WithLogger(slog.New(slog.NewTextHandler(&log, nil)))))
+		defer stopClean(t, c)
+		k.Handle(protocol.KeySyncGroup, func(*fakebroker.Call) fakebroker.Reply {
+			return fakebroker.Reply{Response: &protocol.SyncGroupResponse{}} // everything goes to another
+		})
+		commits := 0
+		k.Handle(protocol.KeyOffsetCommit, func(*fakebroker.Call) fakebroker.Reply {
+			commits++
+			return fakebroker.Reply{Delay: 1500 * time.Millisecond} // the next automatic commit is due meanwhile
+		})
+		receive(t, c, 2)
+		_, err := c.GetMany(t.Context(), WaitFor(100*time.Millisecond)) // they are settled
+		require.NoError(t, err)
+		require.Zero(t, commits)
+		require.NoError(t, c.EnforceRebalance("a test"))
+		time.Sleep(5 * time.Second) // the bubble's clock
+		require.Empty(t, c.Assignment())
+		committed, _ := k.Committed("billing", "orders", 0)
+		require.EqualValues(t, 2, committed.Offset)
+		require.NotContains(t, log.String(), "level=WARN")
 	})
 }

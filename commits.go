@@ -199,7 +199,8 @@ func (r *commitRun) awaitRebalanced(ctx context.Context) error {
 }
 
 // dropLost takes out what this member has lost in a rebalance since the commit was asked for. A partition that was given
-// up and came straight back, with the next generation, nobody else can have had.
+// up and came straight back, with the next generation, nobody else can have had. Who asked by hand is told; an automatic commit has
+// nothing left to do: what was settled was committed when the partition was given up, and one that was lost is told as such.
 func (r *commitRun) dropLost(now memberIdentity) {
 	c := r.c
 	c.sub.mu.Lock()
@@ -214,7 +215,9 @@ func (r *commitRun) dropLost(now memberIdentity) {
 		}
 		if lost {
 			delete(r.pending, tp)
-			r.failed = append(r.failed, c.lostError(tp))
+			if r.byHand {
+				r.failed = append(r.failed, c.lostError(tp))
+			}
 		}
 	}
 }

@@ -62,3 +62,23 @@ func TestGroup_StartThatIsBeingLookedUpIsCommittedBeforeThePartitionGoes(t *test
 		}
 	}
 }
+
+// Several assignors are offered in one JoinGroup, in the order of preference. (The original sends one for each.)
+func TestGroup_OneJoinOffersAllAssignors(t *testing.T) {
+	inBubble(t, fakebroker.Options{}, func(t *testing.T, k *fakebroker.Cluster) {
+		k.CreateTopic("orders", 1)
+		groupOfOne(k)
+		var offered []string
+		k.Handle(protocol.KeyJoinGroup, func(call *fakebroker.Call) fakebroker.Reply {
+			req := call.Request.(*protocol.JoinGroupRequest)
+			for _, p := range req.Protocols {
+				offered = append(offered, p.Name)
+			}
+			return fakebroker.Reply{Response: joinedAlone(req, 1)}
+		})
+		c := startGroup(t, groupConsumer(t, k, WithTopics("orders")))
+		defer stopClean(t, c)
+		require.Equal(t, []string{"range", "cooperative-sticky", "roundrobin"}, offered)
+		require.Equal(t, 1, k.Count(protocol.KeyJoinGroup))
+	})
+}

@@ -108,15 +108,6 @@ type flight struct {
 	repeat bool // there was nothing at that offset before
 }
 
-// A failure is an error of one partition, or, with p nil, of the whole subscription, that Get calls tell.
-type failure struct {
-	p      *partition
-	key    string // what it is about, where p is nil
-	err    error
-	once   bool      // it is an event, and goes when it has been told
-	toldAt time.Time // zero: not told yet
-}
-
 func newPartition(tp TopicPartition, start startAt) *partition {
 	start.from = -1
 	return &partition{

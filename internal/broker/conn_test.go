@@ -214,6 +214,51 @@ func TestDo_HonoursThrottleUpToABound(t *testing.T) {
 	}
 }
 
+// What was written before a throttled answer came waits with the broker, which does not read for that long (KIP-219): its clock runs
+// when the silence is over, and then it does run.
+func TestDo_ThrottleHoldsTheClocksOfWhatIsWritten(t *testing.T) {
+	for name, hangs := range map[string]bool{"answered": false, "never answered": true} {
+		t.Run(name, func(t *testing.T) {
+			synctest.Test(t, func(t *testing.T) {
+				const silent, patience = 5 * time.Second, 2 * time.Second
+				fake := inMemory(t)
+				hold := make(chan struct{}) // until both are written
+				fake.Handle(protocol.KeyMetadata, func(k *fakebroker.Call) fakebroker.Reply {
+					if *k.Request.(*protocol.MetadataRequest).Topics[0].Name == "behind it" {
+						return fakebroker.Reply{Hang: hangs, Delay: silent}
+					}
+					<-hold
+					r := k.Default().(*protocol.MetadataResponse)
+					r.ThrottleTimeMs = int32(silent.Milliseconds())
+					return fakebroker.Reply{Response: r}
+				})
+				conn := dialFake(t, fake, nil)
+				ask := func(topic string) <-chan error {
+					done := make(chan error, 1)
+					go func() {
+						_, _, err := conn.Do(t.Context(), metadataFor(topic), CallOptions{Timeout: patience})
+						done <- err
+					}()
+					synctest.Wait()
+					return done
+				}
+				first, second := ask("throttled"), ask("behind it")
+				start := time.Now()
+				close(hold)
+				require.NoError(t, <-first)
+				err := <-second
+				if !hangs {
+					require.NoError(t, err)
+					require.Equal(t, silent, time.Since(start))
+					return
+				}
+				require.ErrorIs(t, err, ErrTimeout)
+				require.Equal(t, silent+patience, time.Since(start))
+			})
+		})
+	}
+}
+
 func TestClose_FailsRequestsAndEndsGoroutines(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		fake := inMemory(t)

@@ -154,7 +154,8 @@ func (c *Conn) begin(correlation int32) (*call, error) {
 	return k, nil
 }
 
-// answered ends what begin began. The clocks of the requests behind did not run while this one was read.
+// answered ends what begin began. The clocks of the requests behind did not run while this one was read, and do not while the broker
+// keeps the silence that it asked for.
 func (c *Conn) answered(k *call, throttle, took time.Duration) {
 	now := time.Now()
 	if throttle > MaxThrottle {
@@ -165,11 +166,13 @@ func (c *Conn) answered(k *call, throttle, took time.Duration) {
 	c.sock.streaming = false
 	c.reading = false
 	c.lastUsed = now
+	held := took
 	if until := silence(k.key, k.version, throttle, now); until.After(c.resumeAt) {
+		held += min(until.Sub(now), until.Sub(c.resumeAt))
 		c.resumeAt = until
 	}
 	for _, behind := range c.pending {
-		behind.deadline = behind.deadline.Add(took)
+		behind.deadline = behind.deadline.Add(held)
 	}
 	c.armLocked()
 }

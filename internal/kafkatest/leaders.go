@@ -6,6 +6,7 @@ import (
 	"fmt"
 	"slices"
 	"testing"
+	"time"
 
 	"github.com/twmb/franz-go/pkg/kadm"
 	"github.com/twmb/franz-go/pkg/kerr"
@@ -152,6 +153,26 @@ func (c *Cluster) MoveLeader(t testing.TB, topic string, partition, to int32) {
 	c.Reassign(t, topic, partition, wanted...)
 	c.ElectPreferred(t, topic, partition)
 	c.AwaitLeader(t, topic, partition, func(leader int32) bool { return leader == to })
+}
+
+// AwaitNewCoordinator waits until a group has a coordinator other than old, and returns it. A fake elects none: it is made to here, which
+// moves other groups, too.
+func (c *Cluster) AwaitNewCoordinator(t testing.TB, group string, old int32) int32 {
+	t.Helper()
+	coordinator := int32(-1)
+	c.await(t, "another coordinator of "+group, func(ctx context.Context) (bool, error) {
+		if c.fake != nil {
+			c.fake.RehashCoordinators()
+			coordinator = c.fake.CoordinatorFor(group)
+			return coordinator != old && c.Node(t, coordinator).serving(), nil
+		}
+		ctx, cancel := context.WithTimeout(ctx, time.Second) // it may ask one that hangs
+		defer cancel()
+		found := c.admin.FindGroupCoordinators(ctx, group)[group]
+		coordinator = found.NodeID
+		return found.Err == nil && coordinator != old, found.Err
+	})
+	return coordinator
 }
 
 // Reassign gives a partition other replicas, the preferred leader first, and returns when they are all in sync. It is for real clusters.

@@ -149,17 +149,25 @@ type ledger struct {
 	owners     map[kafka.TopicPartition]*member
 	gaveUp     map[kafka.TopicPartition]*member // who had it last, and gave it up in good order
 	seen       map[kafka.TopicPartition]map[int64]int
+	first      map[kafka.TopicPartition]map[int64]time.Time // when each was first seen
 	duplicates int
-	ours       int // those of partitions that a member of this library gave up in good order
+	ours       int                             // those of partitions that a member of this library gave up in good order
+	unsettled  map[kafka.TopicPartition][]span // what members had in hand when they gave a partition up
+	redone     int                             // records that came again, and had been unsettled
+	gaps       bool                            // offsets need not follow one another: there are transactions
 	wrong      []string
 	late       time.Duration // how long a record took at most from its timestamp
 	journal    *chronicle    // what the checker reads
 }
 
+// A span is a range of offsets, without the last.
+type span struct{ from, to int64 }
+
 func newLedger() *ledger {
 	return &ledger{
 		owners: make(map[kafka.TopicPartition]*member), gaveUp: make(map[kafka.TopicPartition]*member),
-		seen: make(map[kafka.TopicPartition]map[int64]int), journal: newChronicle(),
+		seen: make(map[kafka.TopicPartition]map[int64]int), first: make(map[kafka.TopicPartition]map[int64]time.Time),
+		unsettled: make(map[kafka.TopicPartition][]span), journal: newChronicle(),
 	}
 }
 
@@ -182,6 +190,9 @@ func (l *ledger) listener(m *member, call told) {
 				delete(l.gaveUp, tp)
 				if call.callback == "OnPartitionsRevoked" {
 					l.gaveUp[tp] = m
+				}
+				if m.work != nil {
+					l.unsettled[tp] = append(l.unsettled[tp], m.hand[tp])
 				}
 			} else if call.callback != "OnPartitionsLost" {
 				l.fault("%v: revoked from %s, which does not own it", tp, m.name)
@@ -209,14 +220,20 @@ func (l *ledger) gone(m *member) {
 func (l *ledger) handedOut(m *member, tp kafka.TopicPartition, offset int64, written time.Time) {
 	l.mu.Lock()
 	defer l.mu.Unlock()
-	if next, ok := m.next[tp]; ok && next != offset {
+	if next, ok := m.next[tp]; ok && next != offset && !(l.gaps && next < offset) {
 		l.fault("%v: %s got offset %d where %d comes next", tp, m.name, offset, next)
 	}
 	m.next[tp] = offset + 1
 	if l.seen[tp] == nil {
-		l.seen[tp] = make(map[int64]int)
+		l.seen[tp], l.first[tp] = make(map[int64]int), make(map[int64]time.Time)
 	}
-	if l.seen[tp][offset]++; l.seen[tp][offset] > 1 {
+	l.seen[tp][offset]++
+	switch {
+	case l.seen[tp][offset] == 1:
+		l.first[tp][offset] = time.Now()
+	case slices.ContainsFunc(l.unsettled[tp], func(s span) bool { return s.from <= offset && offset < s.to }):
+		l.redone++
+	default:
 		l.duplicates++
 		if last := l.gaveUp[tp]; last != nil && last.Consumer != nil {
 			l.ours++
@@ -224,6 +241,16 @@ func (l *ledger) handedOut(m *member, tp kafka.TopicPartition, offset int64, wri
 	}
 	l.late = max(l.late, time.Since(written))
 	l.journal.delivered(m.id(), tp, offset)
+}
+
+// holds notes what m has in hand until its next call.
+func (l *ledger) holds(m *member, batch map[kafka.TopicPartition][]*kafka.Message) {
+	l.mu.Lock()
+	defer l.mu.Unlock()
+	m.hand = make(map[kafka.TopicPartition]span)
+	for tp, msgs := range batch {
+		m.hand[tp] = span{msgs[0].Offset, msgs[len(msgs)-1].Offset + 1}
+	}
 }
 
 // owned gives how many partitions a member has, by what its listener was told.
@@ -263,6 +290,18 @@ func (l *ledger) complete(t *testing.T, ends map[kafka.TopicPartition]int64) {
 	require.Empty(t, l.journal.check(ends, checker.Options{Complete: true}))
 }
 
+// stalled gives how long a record was not seen at most after its producer had its acknowledgement.
+func (l *ledger) stalled(f *feed) (longest time.Duration) {
+	l.mu.Lock()
+	defer l.mu.Unlock()
+	for tp, acked := range f.acked {
+		for offset, at := range acked {
+			longest = max(longest, l.first[tp][offset].Sub(at))
+		}
+	}
+	return longest
+}
+
 // A member is a consumer in a group whose application takes messages all the time.
 type member struct {
 	*kafka.Consumer
@@ -271,6 +310,9 @@ type member struct {
 	ledger *ledger
 	next   map[kafka.TopicPartition]int64 // guarded by ledger.mu
 	dead   bool                           // it has crashed; guarded by ledger.mu
+	self   *kafka.Consumer                // as listeners are told, also before Start has returned; guarded by ledger.mu
+	hand   map[kafka.TopicPartition]span  // what the last call gave; guarded by ledger.mu
+	work   func()                         // that the application does with what a call gave; nil: nothing
 	ended  <-chan result
 }
 
@@ -280,8 +322,20 @@ func (m *member) id() string { return fmt.Sprintf("%s (%p)", m.name, m) }
 // join starts a member, and its application.
 func (l *ledger) join(t *testing.T, c *kafkatest.Cluster, name string, topics []string, opts ...kafka.ConsumerOption) *member {
 	t.Helper()
-	m := &member{name: name, ledger: l, next: make(map[kafka.TopicPartition]int64)}
-	m.on(func(_ context.Context, _ *kafka.Consumer, call told) error { l.listener(m, call); return nil })
+	return l.joinWorking(t, c, name, topics, nil, opts...)
+}
+
+// joinWorking is join with an application that has work to do, so that it may have something in hand, unsettled, when partitions go.
+func (l *ledger) joinWorking(t *testing.T, c *kafkatest.Cluster, name string, topics []string, work func(), opts ...kafka.ConsumerOption) *member {
+	t.Helper()
+	m := &member{name: name, ledger: l, next: make(map[kafka.TopicPartition]int64), work: work}
+	m.on(func(_ context.Context, self *kafka.Consumer, call told) error {
+		l.mu.Lock()
+		m.self = self
+		l.mu.Unlock()
+		l.listener(m, call)
+		return nil
+	})
 	opts = append([]kafka.ConsumerOption{kafka.WithTopics(topics...), kafka.WithClientID(name), kafka.WithRebalanceListener(m)}, opts...)
 	m.Consumer = start(t, c, opts...)
 	m.ended = inBackground(func() error {
@@ -296,10 +350,14 @@ func (l *ledger) join(t *testing.T, c *kafkatest.Cluster, name string, topics []
 				l.mu.Unlock()
 				return err
 			}
+			l.holds(m, batch)
 			for tp, msgs := range batch {
 				for _, msg := range msgs {
 					l.handedOut(m, tp, msg.Offset, msg.Timestamp)
 				}
+			}
+			if work != nil {
+				work()
 			}
 		}
 	})
@@ -346,9 +404,10 @@ func sharedNow(tps []kafka.TopicPartition, consumers ...*kafka.Consumer) bool {
 
 // A feed writes to all partitions of topics, a few records at a time, until it ends.
 type feed struct {
-	ends map[kafka.TopicPartition]int64
-	stop context.CancelFunc
-	done <-chan result
+	ends  map[kafka.TopicPartition]int64
+	acked map[kafka.TopicPartition]map[int64]time.Time
+	stop  context.CancelFunc
+	done  <-chan result
 }
 
 // feedPace is how often a feed writes one record to each partition.
@@ -361,7 +420,10 @@ func startFeed(t *testing.T, c *kafkatest.Cluster, tps []kafka.TopicPartition) *
 	require.NoError(t, err)
 	t.Cleanup(client.Close)
 	ctx, stop := context.WithCancel(within(t))
-	f := &feed{ends: make(map[kafka.TopicPartition]int64), stop: stop}
+	f := &feed{ends: make(map[kafka.TopicPartition]int64), acked: make(map[kafka.TopicPartition]map[int64]time.Time), stop: stop}
+	for _, tp := range tps {
+		f.acked[tp] = make(map[int64]time.Time)
+	}
 	var mu sync.Mutex
 	var failed error
 	f.done = inBackground(func() error {
@@ -374,6 +436,7 @@ func startFeed(t *testing.T, c *kafkatest.Cluster, tps []kafka.TopicPartition) *
 					defer mu.Unlock()
 					failed = errors.Join(failed, err)
 					f.ends[tp] = max(f.ends[tp], r.Offset+1)
+					f.acked[tp][r.Offset] = time.Now()
 				})
 			}
 			<-pace.C

@@ -23,7 +23,11 @@ const (
 	crowdTick    = 10 * time.Millisecond
 	crowdSession = 10 * time.Second
 	crowdWork    = 20 * time.Millisecond // that the application needs for what one call gave it, so that a revoke finds something in hand
-	crowdLate    = time.Second           // a record read longer than this after its acknowledgement is late
+
+	// A record is late that is read longer than this after its acknowledgement (in a transaction: after its commit), whatever the
+	// reason. Records of a member that was killed are late until the coordinator has missed it for the session timeout, whoever reads
+	// them: those are told apart, as orphans.
+	crowdLate = time.Second
 )
 
 // A crowd is a group under measurement: its members, what is written, and for each record when it was acknowledged, when it
@@ -31,22 +35,27 @@ const (
 type crowd struct {
 	cluster      *kafkatest.Cluster
 	topic, group string
+	gaps         bool // offsets do not follow one another: there are transactions
 	opts         []kafka.ConsumerOption
 
 	mu         sync.Mutex // guards what follows
 	parts      []*crowdPart
 	all        []*crowdMember
 	wrong      []string
-	duplicates int // of what a member gave up in good order
-	redone     int // of what a member that was killed had read
+	duplicates int // but for those of a member that was killed
+	redone     int // of what a member had read that was killed before it could give it up
 	waiting    int // partitions that held records when they were first given to a member
+
+	back time.Time // when a broker that was killed is started again: a start takes much of a small machine for a while; the test's own
 }
 
 // A crowdPart is one partition: for each offset one entry.
 type crowdPart struct {
 	acked, read []time.Time
 	by          []*crowdMember
-	orphaned    []time.Time // when its owner was killed
+	aborted     map[int64]bool // of offsets that no reader of committed records may see
+	givenUp     int64          // all before it was read and given up in good order
+	orphaned    []time.Time    // when its owner was killed
 }
 
 // A crowdMember is a consumer whose application takes messages all the time.
@@ -91,10 +100,14 @@ func (cr *crowd) join(t *testing.T) *crowdMember {
 		cr.mu.Lock()
 		defer cr.mu.Unlock()
 		for _, tp := range call.parts {
-			delete(m.next, tp.Partition)
-			if part := cr.part(tp.Partition, -1); call.callback == "OnPartitionsAssigned" && len(part.acked) > 0 && part.by[0] == nil {
+			part := cr.part(tp.Partition, -1)
+			switch {
+			case call.callback == "OnPartitionsAssigned" && len(part.acked) > 0 && part.by[0] == nil:
 				cr.waiting++
+			case call.callback == "OnPartitionsRevoked" && !m.killed:
+				part.givenUp = max(part.givenUp, m.next[tp.Partition])
 			}
+			delete(m.next, tp.Partition)
 		}
 		return nil
 	})
@@ -132,14 +145,14 @@ func (cr *crowd) handedOut(m *crowdMember, batch map[kafka.TopicPartition][]*kaf
 		p := tp.Partition
 		part := cr.part(p, msgs[len(msgs)-1].Offset)
 		for _, msg := range msgs {
-			if next, ok := m.next[p]; ok && next != msg.Offset {
+			if next, ok := m.next[p]; ok && next != msg.Offset && !(cr.gaps && next < msg.Offset) {
 				cr.wrong = append(cr.wrong, fmt.Sprintf("%s got offset %d of %v where %d comes next", m.name, msg.Offset, tp, next))
 			}
 			m.next[p] = msg.Offset + 1
 			switch first := part.by[msg.Offset]; {
 			case first == nil:
 				part.by[msg.Offset], part.read[msg.Offset] = m, now
-			case first.killed:
+			case first.killed && msg.Offset >= part.givenUp:
 				cr.redone++
 			default:
 				cr.duplicates++
@@ -276,11 +289,13 @@ func (cr *crowd) drained(t *testing.T) {
 // A crowdFigure is what a fault did to a group.
 type crowdFigure struct {
 	records, lost, duplicates, redone int
+	undone, aborted                   int           // records of transactions that were aborted: all, and those that were read
 	generations, calls                int           // rebalances, and calls of listeners
 	waiting                           int           // partitions that held records when they were first given to a member
 	late, orphans                     float64       // percent: all of them, and those whose owner had been killed within a session
-	stall                             time.Duration // longest from acknowledgement to reading
-	resumed                           time.Duration // longest from the election to a partition's next record: the producer has to find the leader, too
+	stall                             time.Duration // longest from acknowledgement to reading, until the broker is started again
+	starting                          time.Duration // the same from then on
+	resumed                           time.Duration // longest from the election, or the acknowledgement if that came later, to reading
 	gap                               time.Duration // longest without a record of a partition
 	note                              string        // where the longest stall was
 }
@@ -293,6 +308,12 @@ func (cr *crowd) figure(fault, elected time.Time) (f crowdFigure) {
 	f.duplicates, f.redone, f.waiting = cr.duplicates, cr.redone, cr.waiting
 	var late, orphans int
 	for p, part := range cr.parts {
+		f.undone += len(part.aborted)
+		for offset := range part.aborted {
+			if int(offset) < len(part.by) && part.by[offset] != nil {
+				f.aborted++
+			}
+		}
 		last := fault
 		for offset, acked := range part.acked {
 			read := part.read[offset]
@@ -301,11 +322,15 @@ func (cr *crowd) figure(fault, elected time.Time) (f crowdFigure) {
 			}
 			if read.After(fault) {
 				f.gap = max(f.gap, read.Sub(last))
-				if last.Before(elected) && read.After(elected) {
+				if acked.Before(elected) {
 					f.resumed = max(f.resumed, read.Sub(elected))
+				} else {
+					f.resumed = max(f.resumed, read.Sub(acked))
 				}
 				last = read
-				if stall := read.Sub(acked); stall > f.stall {
+				if !cr.back.IsZero() && acked.After(cr.back) {
+					f.starting = max(f.starting, read.Sub(acked))
+				} else if stall := read.Sub(acked); stall > f.stall {
 					f.stall, f.note = stall, fmt.Sprintf("stall of partition %d until %v", p, ms(read.Sub(fault)))
 				}
 			}

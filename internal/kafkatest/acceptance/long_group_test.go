@@ -21,14 +21,20 @@ const (
 	crowdPartitions = 12
 	crowdHang       = 15 * time.Second
 	crowdEvery      = 5 * time.Second // between members that come and go
+
+	// What cannot but be late, in percent: two members are killed, and the third of the partitions that each has is nobody's for a
+	// session.
+	crowdOrphaned = 100.0 * 2 * float64(crowdSession) / 3 / float64(8*crowdEvery)
 )
 
 // A groupFault is something that goes wrong while three members read 5,000 records a second.
 type groupFault struct {
 	name   string
+	others string // the best and the worst that other clients showed
 	target string
 	opts   []kafka.ConsumerOption
 	aside  bool // the coordinator leads nothing of the topic
+	txns   bool // what is written is written in transactions
 	// do brings the fault about and returns when it is over, with when the last partition had a leader again and the members that are left.
 	do    func(t *testing.T, cr *crowd, members []*crowdMember) (time.Time, []*crowdMember)
 	check func(t *testing.T, f crowdFigure)
@@ -42,23 +48,46 @@ func unmoved(t *testing.T, f crowdFigure) {
 }
 
 var groupFaults = []groupFault{
-	{name: "coordinator killed -9", target: "no rebalance, no duplicate, stall ≤ 0.5 s", aside: true, do: killCoordinator, check: func(t *testing.T, f crowdFigure) {
-		unmoved(t, f)
-		assert.LessOrEqual(t, f.stall, time.Second, "0.5 s are wanted; a machine this busy may take more")
-	}},
-	{name: "leader and coordinator hung 15 s", target: "membership kept, no duplicate, ≤ 3 s from the election", do: hangCoordinator, check: func(t *testing.T, f crowdFigure) {
-		unmoved(t, f)
-		assert.LessOrEqual(t, f.resumed, 3*time.Second)
-	}},
-	{name: "rolling restart", target: "no rebalance, no duplicate", do: rollAll, check: unmoved},
-	{name: "members killed, leaving, joining", target: "no duplicate of what was given up in good order, ≤ 5 % late", do: comeAndGo, check: func(t *testing.T, f crowdFigure) {
-		assert.Zero(t, f.duplicates, "duplicates of what was given up in good order")
-		assert.LessOrEqual(t, f.late-f.orphans, 5.0, "percent late, without what waited for a killed member's session to end")
-	}},
-	{name: "12 → 16 partitions under latest", target: "none lost", opts: []kafka.ConsumerOption{kafka.WithAutoOffsetReset(kafka.ResetLatest)}, do: growTopic, check: func(t *testing.T, f crowdFigure) {
-		assert.Zero(t, f.duplicates, "duplicates")
-		assert.Positive(t, f.waiting, "new partitions that held records before a member had them")
-	}},
+	{name: "coordinator killed -9", aside: true, do: killCoordinator,
+		others: "aiokafka, Java: no rebalance, no duplicate, stall 0.4 s; franz-go up to 8,677 duplicates; kafka-go 7,000, 10 s",
+		target: "no rebalance, no duplicate, stall ≤ 0.5 s",
+		check: func(t *testing.T, f crowdFigure) {
+			unmoved(t, f)
+			assert.LessOrEqual(t, f.stall, 500*time.Millisecond)
+		}},
+	{name: "leader and coordinator hung 15 s", do: hangCoordinator,
+		others: "Java keeps its membership; others 15,000 to 54,000 duplicates; all stall 7 to 12 s",
+		target: "membership kept, no duplicate, ≤ 3 s from the election",
+		check: func(t *testing.T, f crowdFigure) {
+			unmoved(t, f)
+			assert.LessOrEqual(t, f.resumed, 3*time.Second)
+		}},
+	{name: "rolling restart", do: rollAll, check: unmoved,
+		others: "aiokafka, Java, franz-go: none; sarama, kafka-go 1 or 2 rebalances",
+		target: "no rebalance, no duplicate"},
+	{name: "members killed, leaving, joining", do: comeAndGo,
+		others: "Java 7,000 to 19,000 duplicates of what was given up in good order; late: franz-go 5 %, eager clients 16 %",
+		target: "no duplicate of what was given up in good order, ≤ 5 % late",
+		check: func(t *testing.T, f crowdFigure) {
+			assert.Zero(t, f.duplicates, "duplicates of what was given up in good order")
+			assert.LessOrEqual(t, f.late-f.orphans, 5.0, "percent late, without what waited for a killed member's session to end")
+			assert.LessOrEqual(t, f.late, crowdOrphaned+5.0, "percent late in all")
+		}},
+	{name: "12 → 16 partitions under latest", do: growTopic, opts: []kafka.ConsumerOption{kafka.WithAutoOffsetReset(kafka.ResetLatest)},
+		others: "all five lose the first records of the new ones: 136 to 3,951",
+		target: "none lost",
+		check: func(t *testing.T, f crowdFigure) {
+			assert.Zero(t, f.duplicates, "duplicates")
+			assert.Positive(t, f.waiting, "new partitions that held records before a member had them")
+		}},
+	{name: "transactions, a leader killed", do: killTopicLeader, txns: true, opts: []kafka.ConsumerOption{kafka.WithIsolationLevel(kafka.ReadCommitted)},
+		others: "kafka-go delivers every aborted record; others none",
+		target: "all that were committed, none that was aborted",
+		check: func(t *testing.T, f crowdFigure) {
+			unmoved(t, f)
+			assert.Zero(t, f.aborted, "records of aborted transactions")
+			assert.Positive(t, f.undone, "records were aborted")
+		}},
 }
 
 // Three members go through faults of brokers and of one another: nothing is lost whatever happens, and what each fault costs is told
@@ -69,14 +98,21 @@ func TestLong_GroupFaults(t *testing.T) {
 	for _, fault := range groupFaults {
 		t.Run(fault.name, func(t *testing.T) {
 			f := fault.measure(t, c)
-			fmt.Fprintf(&table, "%-34s | gen +%d, calls %d | dup %d (after kills %d) | lost %d of %d | late %.1f %% (of killed %.1f %%) | stall %v | gap %v, %v from the election | %s | %s\n",
-				fault.name, f.generations, f.calls, f.duplicates, f.redone, f.lost, f.records, f.late, f.orphans, ms(f.stall), ms(f.gap), ms(f.resumed), fault.target, f.note)
+			fmt.Fprintf(&table, "%s\n    ours: gen +%d, calls %d | dup %d (of killed %d) | lost %d of %d | aborted and read %d of %d | late %.1f %% (of killed %.1f %%) | stall %v, %v from the election, %v while the broker starts | gap %v | %s\n    wanted: %s\n    others: %s\n",
+				fault.name, f.generations, f.calls, f.duplicates, f.redone, f.lost, f.records, f.aborted, f.undone, f.late, f.orphans,
+				ms(f.stall), ms(f.resumed), ms(f.starting), ms(f.gap), f.note, fault.target, fault.others)
 			assert.Zero(t, f.lost, "records lost")
 			fault.check(t, f)
 		})
 	}
-	t.Run("stop with every broker hung", func(t *testing.T) { stopWhileAllHang(t, c) })
-	t.Logf("dup: read twice; late: read over %v after its acknowledgement; stall: longest from acknowledgement to reading; gap: longest without a record of a partition\n%s",
+	t.Run("SIGTERM with every broker hung", func(t *testing.T) {
+		t.Log("others: nobody stops within 5 s: kafka-go 9.9 s, Java 30 s, others longer")
+		cr := newCrowd(c, c.NewTopic(t, kafkatest.Topic{Partitions: crowdPartitions}), "")
+		feed := cr.write(t, 0, crowdPartitions, crowdRate)
+		termWithEveryBrokerHung(t, c, cr.topic, 3)
+		feed.end(t)
+	})
+	t.Logf("dup: read twice; late: read over %v after its acknowledgement; stall: longest from acknowledgement to reading; gap: longest without a record of a partition, the producer's way to the next leader included\n%s",
 		crowdLate, table.String())
 }
 
@@ -88,12 +124,13 @@ func (fault groupFault) measure(t *testing.T, c *kafkatest.Cluster) crowdFigure 
 	group := "group-" + kafkatest.TopicName(t)
 	topic := c.NewTopic(t, kafkatest.Topic{Partitions: crowdPartitions, Replicas: 3})
 	cr := newCrowd(c, topic, group, fault.opts...)
+	cr.gaps = fault.txns
 	if fault.aside {
 		cr.keepFrom(t, cr.coordinator(t))
 	}
 	members := []*crowdMember{cr.join(t), cr.join(t), cr.join(t)}
 	cr.settled(t, crowdPartitions, members...)
-	feed := cr.write(t, 0, crowdPartitions, crowdRate)
+	feed := fault.write(t, cr)
 	cr.awaitRead(t, 3*crowdRate)
 	generation := cr.generation(t, members)
 	for _, m := range members {
@@ -121,6 +158,14 @@ func (fault groupFault) measure(t *testing.T, c *kafkatest.Cluster) crowdFigure 
 	defer cr.mu.Unlock()
 	require.Empty(t, cr.wrong)
 	return f
+}
+
+func (fault groupFault) write(t *testing.T, cr *crowd) *crowdFeed {
+	t.Helper()
+	if fault.txns {
+		return cr.writeTxns(t, crowdPartitions, crowdRate)
+	}
+	return cr.write(t, 0, crowdPartitions, crowdRate)
 }
 
 // awaitRead waits until so many records have been read.
@@ -190,14 +235,24 @@ func (cr *crowd) inSync(t *testing.T) {
 }
 
 func killCoordinator(t *testing.T, cr *crowd, members []*crowdMember) (time.Time, []*crowdMember) {
-	node := cr.coordinator(t)
+	return cr.killNode(t, cr.coordinator(t)), members
+}
+
+func killTopicLeader(t *testing.T, cr *crowd, members []*crowdMember) (time.Time, []*crowdMember) {
+	return cr.killNode(t, cr.cluster.Leader(t, cr.topic, 0)), members
+}
+
+// killNode kills a node, brings it back after a while, and gives when all it led had new leaders.
+func (cr *crowd) killNode(t *testing.T, node int32) time.Time {
+	t.Helper()
 	cr.cluster.Node(t, node).Kill(t)
 	elected := cr.reelected(t, node)
 	acked, unread := cr.counts()
 	cr.awaitRead(t, acked-unread+2*crowdRate*int(crowdSession/time.Second)) // longer than members may be silent
+	cr.back = time.Now()
 	cr.cluster.Node(t, node).Start(t)
 	cr.inSync(t)
-	return elected, members
+	return elected
 }
 
 func hangCoordinator(t *testing.T, cr *crowd, members []*crowdMember) (time.Time, []*crowdMember) {
@@ -251,32 +306,4 @@ func growTopic(t *testing.T, cr *crowd, members []*crowdMember) (time.Time, []*c
 	cr.settled(t, crowdPartitions+more, members...)
 	feed.end(t)
 	return began, members
-}
-
-// stopWhileAllHang stops members that no broker answers, as the end of a process does that has little time.
-func stopWhileAllHang(t *testing.T, c *kafkatest.Cluster) {
-	const grace = 5 * time.Second
-	group := "group-" + kafkatest.TopicName(t)
-	cr := newCrowd(c, c.NewTopic(t, kafkatest.Topic{Partitions: crowdPartitions}), group)
-	members := []*crowdMember{cr.join(t), cr.join(t), cr.join(t)}
-	cr.settled(t, crowdPartitions, members...)
-	feed := cr.write(t, 0, crowdPartitions, crowdRate)
-	cr.awaitRead(t, 2*crowdRate)
-	feed.end(t)
-	for _, n := range c.Nodes() {
-		n.Pause(t)
-	}
-	var stops []<-chan result
-	for _, m := range members {
-		stops = append(stops, inBackground(func() error { return m.Stop(until(t, grace)) }))
-	}
-	for i, stop := range stops {
-		r := ended(t, stop)
-		t.Logf("%s stopped after %v: %v", members[i].name, ms(r.took), r.err)
-		assert.Less(t, r.took, grace+time.Second)
-		require.NoError(t, ended(t, members[i].ended).err)
-	}
-	for _, n := range c.Nodes() {
-		n.Continue(t)
-	}
 }
