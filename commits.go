@@ -199,8 +199,9 @@ func (r *commitRun) awaitRebalanced(ctx context.Context) error {
 }
 
 // dropLost takes out what this member has lost in a rebalance since the commit was asked for. A partition that was given
-// up and came straight back, with the next generation, nobody else can have had. Who asked by hand is told; an automatic commit has
-// nothing left to do: what was settled was committed when the partition was given up, and one that was lost is told as such.
+// up and came straight back, with the next generation, nobody else can have had: a commit by hand goes on. Who asked by hand is told; an
+// automatic commit has nothing left to do: what was settled was committed when the partition was given up, and one that was lost is told
+// as such. Where that commit failed, and the partition came back, it has started anew from before what was settled then.
 func (r *commitRun) dropLost(now memberIdentity) {
 	c := r.c
 	c.sub.mu.Lock()
@@ -211,7 +212,7 @@ func (r *commitRun) dropLost(now memberIdentity) {
 		// Unsubscribe forgets what was had: what was the group's when the commit was asked for is not this member's any more.
 		lost := p == nil && (had || before.p != nil && before.generation >= 0)
 		if p != nil && before.p != nil && p != before.p && now.generation >= 0 {
-			lost = before.p.evicted || before.generation < 0 || now.generation > before.generation+1
+			lost = !r.byHand || before.p.evicted || before.generation < 0 || now.generation > before.generation+1
 		}
 		if lost {
 			delete(r.pending, tp)
