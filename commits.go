@@ -234,13 +234,21 @@ func (c *Consumer) acknowledged(before map[TopicPartition]OffsetAndMetadata, r *
 	c.sub.mu.Lock()
 	defer c.sub.mu.Unlock()
 	for tp, o := range before {
-		p := c.sub.partitions[tp]
-		if _, waits := r.pending[tp]; waits || p == nil || r.refused(tp) {
+		if _, waits := r.pending[tp]; waits || r.refused(tp) {
 			continue
 		}
-		p.committed, p.committedAt = o.Offset, now
-		if byHand {
-			c.sub.committedByHand(p, o.Offset, o.LeaderEpoch)
+		is, was := c.sub.partitions[tp], r.owned[tp].p
+		if was == is {
+			was = nil
+		}
+		for _, p := range []*partition{is, was} { // what Assign has taken out may wait for its last commit
+			if p == nil {
+				continue
+			}
+			p.committed, p.committedAt = o.Offset, now
+			if byHand {
+				c.sub.committedByHand(p, o.Offset, o.LeaderEpoch)
+			}
 		}
 	}
 }
