@@ -141,15 +141,10 @@ func (c *Consumer) commit(ctx context.Context, call string, place *commitPlace, 
 		if err != nil {
 			return errors.Join(append(r.failed, timedOut(call, ctx, errors.Join(r.last, errors.New("the group is rebalancing"))))...)
 		}
-		if r.dropLost(id); len(r.pending) == 0 {
-			break
-		}
-		before := maps.Clone(r.pending)
 		r.attempt = attempt
 		if err := r.round(ctx, id); err != nil {
 			return errors.Join(append(r.failed, err)...)
 		}
-		c.acknowledged(before, r, byHand)
 	}
 	return errors.Join(r.failed...)
 }
@@ -229,7 +224,7 @@ func (c *Consumer) lostError(tp TopicPartition) error {
 }
 
 // acknowledged notes what has been committed: of before, what is neither pending nor failed.
-func (c *Consumer) acknowledged(before map[TopicPartition]OffsetAndMetadata, r *commitRun, byHand bool) {
+func (c *Consumer) acknowledged(before map[TopicPartition]OffsetAndMetadata, r *commitRun) {
 	now := time.Now()
 	c.sub.mu.Lock()
 	defer c.sub.mu.Unlock()
@@ -246,7 +241,7 @@ func (c *Consumer) acknowledged(before map[TopicPartition]OffsetAndMetadata, r *
 				continue
 			}
 			p.committed, p.committedAt = o.Offset, now
-			if byHand {
+			if r.byHand {
 				c.sub.committedByHand(p, o.Offset, o.LeaderEpoch)
 			}
 		}
@@ -267,7 +262,7 @@ func (r *commitRun) refused(tp TopicPartition) bool {
 	return false
 }
 
-// round sends once what is pending. An error ends the commit.
+// round sends once what is pending and was not lost, also not while the coordinator was looked for. An error ends the commit.
 func (r *commitRun) round(ctx context.Context, who memberIdentity) error {
 	c := r.c
 	r.who = who
@@ -276,6 +271,10 @@ func (r *commitRun) round(ctx context.Context, who memberIdentity) error {
 	if err != nil {
 		return r.transport(ctx, err)
 	}
+	if r.dropLost(who); len(r.pending) == 0 {
+		return nil
+	}
+	before := maps.Clone(r.pending)
 	req, capped := r.request(who)
 	resp, version, err := c.cluster.Do(ctx, node, cluster.KindGeneral, req, broker.CallOptions{Timeout: c.patience(r.attempt), MaxVersion: capped})
 	if err != nil {
@@ -297,6 +296,7 @@ func (r *commitRun) round(ctx context.Context, who memberIdentity) error {
 			}
 		}
 	}
+	c.acknowledged(before, r)
 	return nil
 }
 
