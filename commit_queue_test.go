@@ -3,6 +3,8 @@ package kafka
 import (
 	"context"
 	"testing"
+	"testing/synctest"
+	"time"
 
 	"github.com/stretchr/testify/require"
 
@@ -59,6 +61,32 @@ func TestAssign_CommitOfWhatItGivesUpIsNotOvertaken(t *testing.T) {
 			committed, _ := k.Committed("g", "t", 0)
 			require.Equal(t, 100+i, committed.Offset)
 		}
+		stopClean(t, c)
+	})
+}
+
+// What Assign commits of the partitions it gives up does not set back what a commit by hand on its way then has committed beyond what was
+// settled.
+func TestAssign_CommitOfWhatItGivesUpDoesNotSetBackOneByHandBeforeIt(t *testing.T) {
+	inBubble(t, fakebroker.Options{}, func(t *testing.T, k *fakebroker.Cluster) {
+		k.CreateTopic("t", 2)
+		k.AppendValues("t", 0, "a", "b", "c")
+		c := startConsumer(t, k, WithGroupID("g"), WithAutoCommitInterval(time.Hour))
+		given := TopicPartition{"t", 0}
+		require.NoError(t, c.Assign(given))
+		_, err := c.GetOne(t.Context())
+		require.NoError(t, err)
+		receive(t, c, 2) // "a" is settled, the others are in hand
+		k.Handle(protocol.KeyOffsetCommit, func(*fakebroker.Call) fakebroker.Reply { return fakebroker.Reply{Delay: time.Second} })
+		came := make(chan error, 1)
+		go func() { came <- c.Commit(t.Context()) }()
+		synctest.Wait()
+		require.NoError(t, c.Assign(TopicPartition{"t", 1}))
+		require.NoError(t, <-came)
+		time.Sleep(5 * time.Second) // the bubble's clock
+		committed, _ := k.Committed("g", "t", 0)
+		require.EqualValues(t, 3, committed.Offset)
+		require.Equal(t, 1, k.Count(protocol.KeyOffsetCommit), "there is nothing left to commit")
 		stopClean(t, c)
 	})
 }

@@ -164,3 +164,27 @@ func TestAutoCommit_OfWhatHasBeenGivenUpMeanwhileIsNoFailure(t *testing.T) {
 		require.NotContains(t, log.String(), "level=WARN")
 	})
 }
+
+// A membership that ends while a commit looks for the coordinator ends the commit: a coordinator that still counts the member would take it,
+// of what the application has been told is lost.
+func TestCommit_OfWhatIsLostWhileTheCoordinatorIsLookedForIsNotSent(t *testing.T) {
+	inBubble(t, fakebroker.Options{}, func(t *testing.T, k *fakebroker.Cluster) {
+		k.CreateTopic("orders", 1)
+		groupOfOne(k)
+		k.AppendValues("orders", 0, "first", "second")
+		c := startGroup(t, groupConsumer(t, k, WithTopics("orders"), WithAutoOffsetReset(ResetEarliest)))
+		defer stopClean(t, c)
+		receive(t, c, 2)
+		k.Handle(protocol.KeyFindCoordinator, func(*fakebroker.Call) fakebroker.Reply { return fakebroker.Reply{Delay: time.Second} })
+		node, err := c.cluster.Coordinator(t.Context(), "billing")
+		require.NoError(t, err)
+		c.cluster.ForgetCoordinator("billing", node)
+		came := make(chan error, 1)
+		go func() { came <- c.Commit(t.Context()) }()
+		synctest.Wait()
+		c.group.giveUp(t.Context(), actGiveUp{all: true, lost: true})
+		var failed *CommitFailedError
+		require.ErrorAs(t, <-came, &failed)
+		require.Zero(t, k.Count(protocol.KeyOffsetCommit))
+	})
+}

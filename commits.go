@@ -141,15 +141,10 @@ func (c *Consumer) commit(ctx context.Context, call string, place *commitPlace, 
 		if err != nil {
 			return errors.Join(append(r.failed, timedOut(call, ctx, errors.Join(r.last, errors.New("the group is rebalancing"))))...)
 		}
-		if r.dropLost(id); len(r.pending) == 0 {
-			break
-		}
-		before := maps.Clone(r.pending)
 		r.attempt = attempt
 		if err := r.round(ctx, id); err != nil {
 			return errors.Join(append(r.failed, err)...)
 		}
-		c.acknowledged(before, r, byHand)
 	}
 	return errors.Join(r.failed...)
 }
@@ -199,8 +194,9 @@ func (r *commitRun) awaitRebalanced(ctx context.Context) error {
 }
 
 // dropLost takes out what this member has lost in a rebalance since the commit was asked for. A partition that was given
-// up and came straight back, with the next generation, nobody else can have had. Who asked by hand is told; an automatic commit has
-// nothing left to do: what was settled was committed when the partition was given up, and one that was lost is told as such.
+// up and came straight back, with the next generation, nobody else can have had: a commit by hand goes on. Who asked by hand is told; an
+// automatic commit has nothing left to do: what was settled was committed when the partition was given up, and one that was lost is told
+// as such. Where that commit failed, and the partition came back, it has started anew from before what was settled then.
 func (r *commitRun) dropLost(now memberIdentity) {
 	c := r.c
 	c.sub.mu.Lock()
@@ -211,7 +207,7 @@ func (r *commitRun) dropLost(now memberIdentity) {
 		// Unsubscribe forgets what was had: what was the group's when the commit was asked for is not this member's any more.
 		lost := p == nil && (had || before.p != nil && before.generation >= 0)
 		if p != nil && before.p != nil && p != before.p && now.generation >= 0 {
-			lost = before.p.evicted || before.generation < 0 || now.generation > before.generation+1
+			lost = !r.byHand || before.p.evicted || before.generation < 0 || now.generation > before.generation+1
 		}
 		if lost {
 			delete(r.pending, tp)
@@ -228,18 +224,26 @@ func (c *Consumer) lostError(tp TopicPartition) error {
 }
 
 // acknowledged notes what has been committed: of before, what is neither pending nor failed.
-func (c *Consumer) acknowledged(before map[TopicPartition]OffsetAndMetadata, r *commitRun, byHand bool) {
+func (c *Consumer) acknowledged(before map[TopicPartition]OffsetAndMetadata, r *commitRun) {
 	now := time.Now()
 	c.sub.mu.Lock()
 	defer c.sub.mu.Unlock()
 	for tp, o := range before {
-		p := c.sub.partitions[tp]
-		if _, waits := r.pending[tp]; waits || p == nil || r.refused(tp) {
+		if _, waits := r.pending[tp]; waits || r.refused(tp) {
 			continue
 		}
-		p.committed, p.committedAt = o.Offset, now
-		if byHand {
-			c.sub.committedByHand(p, o.Offset, o.LeaderEpoch)
+		is, was := c.sub.partitions[tp], r.owned[tp].p
+		if was == is {
+			was = nil
+		}
+		for _, p := range []*partition{is, was} { // what Assign has taken out may wait for its last commit
+			if p == nil {
+				continue
+			}
+			p.committed, p.committedAt = o.Offset, now
+			if r.byHand {
+				c.sub.committedByHand(p, o.Offset, o.LeaderEpoch)
+			}
 		}
 	}
 }
@@ -258,7 +262,7 @@ func (r *commitRun) refused(tp TopicPartition) bool {
 	return false
 }
 
-// round sends once what is pending. An error ends the commit.
+// round sends once what is pending and was not lost, also not while the coordinator was looked for. An error ends the commit.
 func (r *commitRun) round(ctx context.Context, who memberIdentity) error {
 	c := r.c
 	r.who = who
@@ -267,6 +271,10 @@ func (r *commitRun) round(ctx context.Context, who memberIdentity) error {
 	if err != nil {
 		return r.transport(ctx, err)
 	}
+	if r.dropLost(who); len(r.pending) == 0 {
+		return nil
+	}
+	before := maps.Clone(r.pending)
 	req, capped := r.request(who)
 	resp, version, err := c.cluster.Do(ctx, node, cluster.KindGeneral, req, broker.CallOptions{Timeout: c.patience(r.attempt), MaxVersion: capped})
 	if err != nil {
@@ -288,6 +296,7 @@ func (r *commitRun) round(ctx context.Context, who memberIdentity) error {
 			}
 		}
 	}
+	c.acknowledged(before, r)
 	return nil
 }
 

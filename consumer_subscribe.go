@@ -5,6 +5,7 @@ import (
 	"errors"
 	"regexp"
 	"slices"
+	"time"
 )
 
 // Subscribe replaces the subscription: every partition of the topics is consumed, new ones as they appear, those from
@@ -136,22 +137,31 @@ func (c *Consumer) Assign(tps ...TopicPartition) error {
 
 // spawnCommitLeaving commits in the background; its place in the queue it has at once, so that a commit that is called
 // after Assign is behind it.
-func (c *Consumer) spawnCommitLeaving(offsets map[TopicPartition]OffsetAndMetadata) {
+func (c *Consumer) spawnCommitLeaving(parts map[TopicPartition]*partition) {
 	place := c.commits.enter()
 	spawned := c.spawnRunning(func() {
 		defer place.leave()
-		c.commitLeaving(place, offsets)
+		c.commitLeaving(place, parts)
 	})
 	if !spawned {
 		place.leave()
 	}
 }
 
-// commitLeaving commits what was settled of partitions that Assign has given up.
-func (c *Consumer) commitLeaving(place *commitPlace, offsets map[TopicPartition]OffsetAndMetadata) {
+// commitLeaving commits what is settled of partitions that Assign has given up: what was committed by hand before it, it leaves.
+func (c *Consumer) commitLeaving(place *commitPlace, parts map[TopicPartition]*partition) {
 	ctx, cancel := c.bounded(context.Background())
 	defer cancel()
-	if err := c.commit(ctx, "automatic commit", place, offsets, c.identity, false); err != nil {
+	var err error
+	if place.wait(ctx) {
+		c.sub.mu.Lock()
+		offsets := c.sub.toCommit(parts, time.Now())
+		c.sub.mu.Unlock()
+		err = c.commit(ctx, "automatic commit", place, offsets, c.identity, false)
+	} else {
+		err = timedOut("automatic commit", ctx, errors.New("an earlier commit has not ended"))
+	}
+	if err != nil {
 		c.log.Warn("kafka: committing what was settled of partitions given up failed", "group", c.cfg.groupID, "err", err)
 	}
 }

@@ -161,13 +161,26 @@ func (g *group) giveUpThese(ctx context.Context, parts map[TopicPartition]*parti
 		p.revoking = true
 	}
 	calls := c.tellGone(telling, end, onRevoked, parts)
+	for _, call := range calls {
+		call.after = func() { g.part(parts, call.parts, comesBack) }
+	}
 	s.mu.Unlock()
 	awaitCalls(telling, calls)
 	s.mu.Lock()
-	gone := make([]TopicPartition, 0, len(parts))
+	g.part(parts, slices.Collect(maps.Keys(parts)), comesBack) // those that nobody was told of, or whose call hangs
+	s.wake(nil)
+	s.signal()
+	s.mu.Unlock()
+}
+
+// part takes those of the partitions given up out of the assignment that are named and still in it. What a listener has been told of is
+// gone when its call returns, whatever others are still to be told of. Called with sub.mu held.
+func (g *group) part(parts map[TopicPartition]*partition, named []TopicPartition, comesBack bool) {
+	s := g.c.sub
+	gone := make([]TopicPartition, 0, len(named))
 	generation := g.identity().generation
-	for tp, p := range parts {
-		if s.partitions[tp] == p {
+	for _, tp := range named {
+		if p := parts[tp]; p != nil && s.partitions[tp] == p {
 			gone = append(gone, tp)
 			if comesBack && !p.dropped {
 				s.givenUp[tp] = heldPart{p: p, generation: generation}
@@ -175,9 +188,6 @@ func (g *group) giveUpThese(ctx context.Context, parts map[TopicPartition]*parti
 		}
 	}
 	s.loseAll(gone)
-	s.wake(nil)
-	s.signal()
-	s.mu.Unlock()
 }
 
 // listens says whether there is a listener to tell of partitions that go.

@@ -271,3 +271,36 @@ func (h holdsAssigned) OnPartitionsAssigned(ctx context.Context, c *Consumer, tp
 	defer func() { <-h.until }()
 	return h.heard.OnPartitionsAssigned(ctx, c, tps)
 }
+
+// Two listeners are told of one giving up where a Subscribe has dropped a part: each one's partitions go when it returns, so that nothing
+// is committed that its application has parted from.
+func TestGroup_WhatOneListenerHasPartedFromIsGoneWhileTheNextOneIsTold(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		first, second := &heard{}, &heard{hold: make(chan struct{})}
+		c := holding(t, first, 1)
+		dropped, stays := TopicPartition{"t", 0}, TopicPartition{"u", 0}
+		require.NoError(t, c.Subscribe([]string{"u"}, WithListener(second)))
+		c.sub.mu.Lock()
+		c.sub.add([]TopicPartition{stays}, startAt{})
+		c.sub.partitions[stays].known = true
+		c.sub.mu.Unlock()
+		var work sync.WaitGroup
+		work.Go(func() { c.group.giveUpThese(t.Context(), these(c, dropped, stays), true) })
+		synctest.Wait()
+		require.Equal(t, []string{"revoked t-0"}, first.so())
+		require.Equal(t, []string{"revoked u-0"}, second.so())
+
+		offsets := c.handedOut(t.Context())
+		require.Contains(t, offsets, stays)
+		require.NotContains(t, offsets, dropped)
+		run := c.newCommitRun(map[TopicPartition]OffsetAndMetadata{dropped: {Offset: 5}, stays: {Offset: 5}}, true)
+		run.dropLost(memberIdentity{generation: 1})
+		require.Len(t, run.pending, 1)
+		require.Contains(t, run.pending, stays)
+		close(second.hold)
+		work.Wait()
+		require.Empty(t, c.Assignment())
+		require.Contains(t, c.sub.givenUp, stays, "it may come back")
+		require.NotContains(t, c.sub.givenUp, dropped)
+	})
+}

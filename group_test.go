@@ -171,7 +171,8 @@ func TestCommit_WhatWasLostIsNotCommittedWhenItComesBackWithTheNextGeneration(t 
 			true:  func() { c.group.giveUp(t.Context(), actGiveUp{all: true, lost: true}) },
 			false: func() { c.group.giveUpThese(t.Context(), these(c, tp), true) },
 		} {
-			run := c.newCommitRun(map[TopicPartition]OffsetAndMetadata{tp: {Offset: 5}}, false)
+			run := c.newCommitRun(map[TopicPartition]OffsetAndMetadata{tp: {Offset: 5}}, true)
+			automatic := c.newCommitRun(map[TopicPartition]OffsetAndMetadata{tp: {Offset: 5}}, false)
 			give()
 			c.sub.mu.Lock()
 			c.sub.add([]TopicPartition{tp}, startAt{})
@@ -179,6 +180,8 @@ func TestCommit_WhatWasLostIsNotCommittedWhenItComesBackWithTheNextGeneration(t 
 			c.sub.mu.Unlock()
 			run.dropLost(memberIdentity{generation: 5})
 			require.Equal(t, lost, len(run.pending) == 0)
+			automatic.dropLost(memberIdentity{generation: 5})
+			require.Empty(t, automatic.pending, "what was settled then is not settled now")
 		}
 	})
 }

@@ -113,9 +113,16 @@ func newSimulation(seed uint64) *simulation {
 	s := &simulation{rng: rand.New(rand.NewPCG(seed, 1)), now: time.Unix(1_000_000, 0), faulty: true, topics: map[string]int{"a": 6, "b": 3}}
 	s.begin = s.now
 	s.co = newModelCoordinator(s)
-	assignors := [][]Assignor{{CooperativeStickyAssignor}, {RangeAssignor}, {RangeAssignor, CooperativeStickyAssignor}, {CooperativeStickyAssignor}}[seed%4]
+	sticky, usual := CooperativeStickyAssignor, []Assignor{RangeAssignor, CooperativeStickyAssignor}
+	lists := [][][]Assignor{ // that members may have
+		{{sticky}},
+		{{RangeAssignor}},
+		{usual},
+		{{sticky}, usual, {sticky, RoundRobinAssignor}}, // eager members beside cooperative ones
+		{{StickyAssignor, RoundRobinAssignor}, {RoundRobinAssignor}, {RangeAssignor, RoundRobinAssignor}},
+	}[seed%5]
 	for i := range 2 + s.rng.IntN(3) {
-		m := &simMember{s: s, name: fmt.Sprintf("M%d", i), assignors: assignors}
+		m := &simMember{s: s, name: fmt.Sprintf("M%d", i), assignors: lists[s.rng.IntN(len(lists))]}
 		if s.rng.IntN(4) == 0 {
 			m.instance = "static" + m.name
 		}
@@ -313,7 +320,10 @@ type simMember struct {
 	actions    int
 }
 
-type simOwned struct{ since time.Time }
+type simOwned struct {
+	since   time.Time
+	dropped bool // its topic is not subscribed any more: the next rebalance gives it up
+}
 
 func (m *simMember) eager() bool {
 	return slices.ContainsFunc(m.assignors, func(a Assignor) bool { return !a.Cooperative() })
@@ -351,10 +361,8 @@ func (m *simMember) subscribe() {
 	if !m.alive {
 		return
 	}
-	for tp := range m.owned {
-		if !slices.Contains(m.topics, tp.Topic) {
-			delete(m.owned, tp)
-		}
+	for tp, o := range m.owned {
+		o.dropped = o.dropped || !slices.Contains(m.topics, tp.Topic)
 	}
 	m.subscribed = true
 	m.post(evWanted{reason: "subscribed"})
@@ -495,15 +503,19 @@ func (m *simMember) giveUp(a actGiveUp) {
 		m.post(evGivenUp{turn: a.turn})
 	}
 	switch {
-	case !a.all && !m.eager():
-		m.later(0, done)
 	case a.lost:
 		m.s.totals.Losses++
 		clear(m.owned)
 		m.later(m.slow(), done)
 	default:
+		goes := maps.Clone(m.owned)
+		maps.DeleteFunc(goes, func(_ TopicPartition, o *simOwned) bool { return !a.all && !m.eager() && !o.dropped })
+		if len(goes) == 0 && !a.all {
+			m.later(0, done)
+			return
+		}
 		m.s.totals.GiveUps++
-		m.drop(maps.Clone(m.owned), done)
+		m.drop(goes, done)
 	}
 }
 
@@ -526,7 +538,7 @@ func (m *simMember) apply(a actApply) {
 	}
 	gone := make(map[TopicPartition]*simOwned)
 	for tp, o := range m.owned {
-		if !share[tp] {
+		if !share[tp] || o.dropped {
 			gone[tp] = o
 		}
 	}

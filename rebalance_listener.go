@@ -84,6 +84,7 @@ type listenerCall struct {
 	listener RebalanceListener
 	callback string
 	parts    []TopicPartition // sorted
+	after    func()           // what its return brings about, with sub.mu held; nil: nothing
 	done     chan struct{}    // closed when it has returned
 }
 
@@ -293,6 +294,9 @@ func (c *Consumer) runListener(q *listenerQueue, call *listenerCall) {
 		if p := c.sub.partitions[tp]; p != nil && call.callback == onAssigned {
 			c.sub.open(p)
 		}
+	}
+	if call.after != nil {
+		call.after()
 	}
 	if c.group == nil && call.callback == onRevoked {
 		c.sub.removeDropped(call.parts)

@@ -233,9 +233,9 @@ func (s *subscription) removeDropped(tps []TopicPartition) {
 	s.remove(gone)
 }
 
-// assign replaces the partitions assigned by hand. Those that stay keep everything. It gives what of the others is settled
-// and not committed.
-func (s *subscription) assign(tps []TopicPartition, start startAt) (map[TopicPartition]OffsetAndMetadata, error) {
+// assign replaces the partitions assigned by hand. Those that stay keep everything. It gives those of the others of which something is
+// settled and not committed.
+func (s *subscription) assign(tps []TopicPartition, start startAt) (map[TopicPartition]*partition, error) {
 	s.mu.Lock()
 	defer s.mu.Unlock()
 	if s.kind.following() {
@@ -255,12 +255,16 @@ func (s *subscription) assign(tps []TopicPartition, start startAt) (map[TopicPar
 	}
 	offsets := s.toCommit(leaving, time.Now())
 	s.remove(slices.Collect(maps.Keys(leaving)))
+	maps.DeleteFunc(leaving, func(tp TopicPartition, _ *partition) bool {
+		_, commits := offsets[tp]
+		return !commits
+	})
 	s.add(tps, start)
 	s.topics = topicsOf(tps)
 	s.forgetTopics()
 	s.clearTopicFailures()
 	s.changedAssignment()
-	return offsets, nil
+	return leaving, nil
 }
 
 // unsubscribe drops everything, but what ends the consumer for good. It gives what a listener has failed with and no Get call has

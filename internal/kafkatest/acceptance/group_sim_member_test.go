@@ -328,9 +328,12 @@ func (m *simulated) accepted(req *kmsg.OffsetCommitRequest, resp *kmsg.OffsetCom
 				m.expired(rp.ErrorCode)
 				continue
 			}
-			tp, offset := tpOf(topic, rp.Partition), req.Topics[i].Partitions[k].Offset
+			tp, offset, by := tpOf(topic, rp.Partition), req.Topics[i].Partitions[k].Offset, m.name
+			if m.gone && !m.owns[tp] {
+				by = "" // it was on its way when a coordinator said by injection, and only so, that the member is none
+			}
 			require.Equal(m.sim.t, rp.Partition, req.Topics[i].Partitions[k].Partition)
-			j.add(checker.Event{Kind: checker.Committed, Member: m.name, TP: checkerTP(tp), Offset: offset, ByUser: m.byHand[tp][offset]})
+			j.add(checker.Event{Kind: checker.Committed, Member: by, TP: checkerTP(tp), Offset: offset, ByUser: m.byHand[tp][offset]})
 			m.sim.commits++
 		}
 	}
@@ -383,6 +386,11 @@ func (m *simulated) end() {
 		}
 		m.dead = true
 		m.sim.members = slices.DeleteFunc(m.sim.members, func(other *simulated) bool { return other == m })
+	})
+	m.sim.buried.Add(1)
+	time.AfterFunc(simSessionTime, func() {
+		defer m.sim.buried.Done()
+		m.sim.bury(m.name)
 	})
 }
 

@@ -9,6 +9,7 @@ import (
 	"slices"
 	"strconv"
 	"strings"
+	"sync"
 	"testing"
 	"time"
 
@@ -97,6 +98,7 @@ type groupSim struct {
 	down     *kafkatest.Node
 	began    time.Time
 	healed   time.Time // when the faults ended
+	buried   sync.WaitGroup
 
 	journal *chronicle // its mu guards what follows
 	members []*simulated
@@ -115,6 +117,7 @@ func newGroupSim(t *testing.T, c *kafkatest.Cluster, seed uint64) *groupSim {
 		ids: make(map[[16]byte]string), sizes: make(map[string]int), refused: make(map[string]int), began: time.Now()}
 	t.Cleanup(func() {
 		time.Sleep(5 * time.Second) // answers that are still on their way
+		s.buried.Wait()
 		s.report()
 	})
 	leavesNothing(t)
@@ -230,6 +233,31 @@ func (s *groupSim) life(m *simulated) error {
 		}
 		s.notef("%s does not start: %v", m.name, err)
 		time.Sleep(500 * time.Millisecond)
+	}
+}
+
+// bury takes a member that has ended out of the group. kfake never misses one whose connection was gone when its JoinGroup was answered:
+// it starts no session timer then. And it waits for that one in a rebalance for as long as others join, each of which prolongs the wait. Real
+// coordinators miss it after a session, and none of them prolongs a rebalance.
+func (s *groupSim) bury(name string) {
+	req := kmsg.NewPtrLeaveGroupRequest()
+	req.Group = s.group
+	for _, counted := range s.c.Fake().GroupInfo(s.group).Members {
+		if counted.ClientID == name {
+			member := kmsg.NewLeaveGroupRequestMember()
+			member.MemberID = counted.MemberID
+			req.Members = append(req.Members, member)
+		}
+	}
+	if len(req.Members) == 0 {
+		return
+	}
+	s.notef("%s is missed", name)
+	ctx, cancel := context.WithTimeout(context.Background(), simHealed)
+	defer cancel()
+	_, err := req.RequestWith(ctx, s.c.Client())
+	if err != nil {
+		s.notef("%s is still counted: %v", name, err)
 	}
 }
 
