@@ -231,6 +231,10 @@ func TestGroupAssignor_FailureIsToldUntilARebalanceSucceeds(t *testing.T) {
 					w.goWrong(nil)
 					produce(t, c, topic, 0, "after")
 					require.Equal(t, []string{"after"}, texts(readThrough(t, a, "weighted")))
+					eventually(t, func() bool { // a cooperative member has its messages meanwhile
+						_, err := a.GetMany(within(t), kafka.WaitFor(short))
+						return err == nil
+					}, "no rebalance succeeds")
 					require.Equal(t, tps, a.Assignment())
 					nothing(t, a)
 					b, _ := startMember(t, c, topic, []string{topic}, kafka.WithAssignors(&weighted{weight: 1, cooperative: coop}))
