@@ -358,7 +358,8 @@ func (m *simulated) expired(code int16) {
 
 // leave stops the member in good order.
 func (m *simulated) leave() error {
-	m.note(m.settle) // Stop settles what GetMany has given
+	time.Sleep(time.Nanosecond) // what was handed out by now has been noted then
+	m.note(m.settle)            // Stop settles what GetMany has given
 	ctx, cancel := context.WithTimeout(context.Background(), 5*time.Second)
 	defer cancel()
 	began := time.Now()
