@@ -31,6 +31,7 @@ type simulated struct {
 	dead    bool                                         // it has crashed: what it still does counts no more
 	gone    bool                                         // the group counts it no more, as the journal has it
 	owns    map[kafka.TopicPartition]bool                // by what its listener was told
+	goes    map[kafka.TopicPartition]bool                // its listener is just being told so: what is assigned has come anew
 	taken   map[kafka.TopicPartition]int64               // what the application has in hand, up to
 	byHand  map[kafka.TopicPartition]map[int64]bool      // what the application has committed itself
 	paused  map[kafka.TopicPartition]bool                // by the application
@@ -85,7 +86,7 @@ func (m *simulated) round() {
 	m.note(func(j *chronicle) {
 		m.settle(j)
 		for _, tp := range m.Assignment() {
-			if at, err := m.Position(ended, tp); err == nil && m.owns[tp] {
+			if at, err := m.Position(ended, tp); err == nil && m.owns[tp] && !m.goes[tp] {
 				j.add(checker.Event{Kind: checker.Position, Member: m.name, TP: checkerTP(tp), Offset: at})
 			}
 		}
@@ -203,7 +204,7 @@ func (m *simulated) seekBack(map[kafka.TopicPartition]int64) {
 	m.note(func(j *chronicle) {
 		for _, tp := range m.Assignment() {
 			at, err := m.Position(ended, tp)
-			if err != nil || !m.owns[tp] {
+			if err != nil || !m.owns[tp] || m.goes[tp] {
 				continue
 			}
 			at = max(0, at-int64(m.rand.IntN(15)))
@@ -295,11 +296,17 @@ func (m *simulated) OnPartitionsLost(_ context.Context, _ *kafka.Consumer, tps [
 
 func (m *simulated) left(tps []kafka.TopicPartition, begins, ends checker.Kind) error {
 	time.Sleep(time.Nanosecond)
-	m.note(func(j *chronicle) { j.about(begins, m.name, tps) })
+	m.note(func(j *chronicle) {
+		j.about(begins, m.name, tps)
+		for _, tp := range tps {
+			m.goes[tp] = true
+		}
+	})
 	defer m.note(func(j *chronicle) {
 		j.about(ends, m.name, tps)
 		for _, tp := range tps {
 			delete(m.owns, tp)
+			delete(m.goes, tp)
 			delete(m.taken, tp)
 			delete(m.paused, tp)
 			delete(m.untaken, tp)

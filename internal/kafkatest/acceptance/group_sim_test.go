@@ -192,7 +192,7 @@ func (s *groupSim) join() {
 	name := fmt.Sprint("member-", s.born)
 	list := s.lists[s.rand.IntN(len(s.lists))]
 	m := &simulated{sim: s, name: name, rand: rand.New(rand.NewPCG(s.seed, uint64(100+s.born))),
-		owns: make(map[kafka.TopicPartition]bool), taken: make(map[kafka.TopicPartition]int64),
+		owns: make(map[kafka.TopicPartition]bool), goes: make(map[kafka.TopicPartition]bool), taken: make(map[kafka.TopicPartition]int64),
 		byHand: make(map[kafka.TopicPartition]map[int64]bool), paused: make(map[kafka.TopicPartition]bool),
 		untaken: make(map[kafka.TopicPartition]bool)}
 	m.net = &simNet{via: s.c.Dial, commit: m.accepted, told: m.heard, faults: 25, rand: rand.New(rand.NewPCG(s.seed, uint64(200+s.born))),
