@@ -28,6 +28,7 @@ type simulated struct {
 	done <-chan result
 
 	// Guarded by journal.mu.
+	id      string                                       // as whom the coordinator has answered last
 	dead    bool                                         // it has crashed: what it still does counts no more
 	gone    bool                                         // the group counts it no more, as the journal has it
 	owns    map[kafka.TopicPartition]bool                // by what its listener was told
@@ -346,6 +347,13 @@ func (m *simulated) accepted(req *kmsg.OffsetCommitRequest, resp *kmsg.OffsetCom
 	}
 }
 
+// called notes as whom the coordinator has answered.
+func (m *simulated) called(id string) {
+	if id != "" {
+		m.note(func(*chronicle) { m.id = id })
+	}
+}
+
 // heard notes what the coordinator has said of the membership.
 func (m *simulated) heard(code int16) {
 	m.note(func(*chronicle) { m.expired(code) })
@@ -394,11 +402,6 @@ func (m *simulated) end() {
 		}
 		m.dead = true
 		m.sim.members = slices.DeleteFunc(m.sim.members, func(other *simulated) bool { return other == m })
-	})
-	m.sim.buried.Add(1)
-	time.AfterFunc(simSessionTime, func() {
-		defer m.sim.buried.Done()
-		m.sim.bury(m.name)
 	})
 }
 
