@@ -61,6 +61,7 @@ type modelMember struct {
 type modelJoined struct {
 	joinAnswer
 	members []GroupMember // for the leader
+	skip    bool          // the leader is to change nothing (KIP-814)
 }
 
 func newModelCoordinator(s *simulation) *modelCoordinator {
@@ -149,7 +150,7 @@ func (c *modelCoordinator) replaceStatic(id, instance string, info GroupMember, 
 		return false
 	}
 	old.info.ID = id
-	reply(modelJoined{joinAnswer: joinAnswer{memberID: id, generation: c.generation, protocol: c.protocol}})
+	reply(modelJoined{joinAnswer: joinAnswer{memberID: id, generation: c.generation, protocol: c.protocol, leader: wasLeader}, skip: true})
 	return true
 }
 

@@ -77,7 +77,7 @@ func (m *simMember) sync(a actSync) {
 	s := m.s
 	id, generation, answer := m.m.memberID, m.m.generation, m.answer
 	var shares map[string][]TopicPartition
-	if answer.leader {
+	if answer.leader && !answer.skip {
 		i := slices.IndexFunc(m.assignors, func(x Assignor) bool { return x.Name() == answer.protocol })
 		topics := make(map[string][]PartitionInfo)
 		for topic, n := range s.topics {

@@ -184,6 +184,8 @@ func (s *simulation) run() {
 			m.heal()
 		}
 	})
+	// What appears while a static leader is away nobody notices, with other clients neither, for it comes back without a rebalance.
+	s.after(simFaults+simQuiet/2, s.grown)
 	rounds := 0
 	s.after(simFaults+simQuiet, func() {
 		rounds = s.totals.Rounds
@@ -246,13 +248,18 @@ func (s *simulation) faults() {
 		}
 	case 8:
 		s.topics["a"] = min(s.topics["a"]+1, 9)
-		for _, l := range s.all {
-			if l.alive && l.m.leader {
-				l.post(evChanged{reason: "grown"})
-			}
-		}
+		s.grown()
 	}
 	s.after(s.between(0, 4*time.Second), s.faults)
+}
+
+// grown lets the leader notice that there are more partitions.
+func (s *simulation) grown() {
+	for _, l := range s.all {
+		if l.alive && l.m.leader {
+			l.post(evChanged{reason: "grown"})
+		}
+	}
 }
 
 // evicted notes that the coordinator does not count a member any more, so that others may have what it owns.

@@ -339,9 +339,15 @@ func (c *check) committed(e Event) {
 		}
 	}
 	l.committed = e.Offset
-	if l.handedOver != nil && l.handedOver.member == e.Member {
-		l.handedOver.committed = e.Offset
+	if b := l.handedOver; b != nil && b.member == e.Member && !c.tookOver(e, b) {
+		b.committed = e.Offset
 	}
+}
+
+// tookOver says whether the member that an event is of owns the partition again since it gave it up: what it commits then is of that.
+func (c *check) tookOver(e Event, b *handover) bool {
+	own := c.member(e.Member).owns[e.TP]
+	return own != nil && own.before == b
 }
 
 func (c *check) position(e Event) {

@@ -86,6 +86,7 @@ func TestCheck(t *testing.T) {
 		{"uncommitted ones again, and it was to be graceful", "p0 p1 A+ A:0 A:1 A=1 A~ A- B+ B:1", Options{Graceful: true}, "I4"},
 		{"again because the application wanted so", "p0 p1 A+ A:0 A:1 A=2 A~ A- B+ B>0 B:0", Options{Graceful: true}, ""},
 		{"committed while it goes", "p0 p1 A+ A:0 A:1 A=1 A~ A=2 A- B+ B:0", Options{}, "I4"},
+		{"committed by the user when it has come back", "p0 A+ A:0 A~ A- A+ A==1 A:0", Options{}, ""},
 		{"a commit ahead of the position", "p0 p1 p2 A+ A:0 A=2", Options{}, "I5"},
 		{"a commit past a control record", "p0 p3 A+ A:0 A=3", Options{}, ""},
 		{"a commit ahead that the application asked for", "p0 p1 p2 A+ A:0 A==2", Options{}, ""},

@@ -28,9 +28,11 @@ type simulated struct {
 	done <-chan result
 
 	// Guarded by journal.mu.
+	id      string                                       // as whom the coordinator has answered last
 	dead    bool                                         // it has crashed: what it still does counts no more
 	gone    bool                                         // the group counts it no more, as the journal has it
 	owns    map[kafka.TopicPartition]bool                // by what its listener was told
+	goes    map[kafka.TopicPartition]bool                // its listener is just being told so: what is assigned has come anew
 	taken   map[kafka.TopicPartition]int64               // what the application has in hand, up to
 	byHand  map[kafka.TopicPartition]map[int64]bool      // what the application has committed itself
 	paused  map[kafka.TopicPartition]bool                // by the application
@@ -85,7 +87,7 @@ func (m *simulated) round() {
 	m.note(func(j *chronicle) {
 		m.settle(j)
 		for _, tp := range m.Assignment() {
-			if at, err := m.Position(ended, tp); err == nil && m.owns[tp] {
+			if at, err := m.Position(ended, tp); err == nil && m.owns[tp] && !m.goes[tp] {
 				j.add(checker.Event{Kind: checker.Position, Member: m.name, TP: checkerTP(tp), Offset: at})
 			}
 		}
@@ -203,7 +205,7 @@ func (m *simulated) seekBack(map[kafka.TopicPartition]int64) {
 	m.note(func(j *chronicle) {
 		for _, tp := range m.Assignment() {
 			at, err := m.Position(ended, tp)
-			if err != nil || !m.owns[tp] {
+			if err != nil || !m.owns[tp] || m.goes[tp] {
 				continue
 			}
 			at = max(0, at-int64(m.rand.IntN(15)))
@@ -295,11 +297,17 @@ func (m *simulated) OnPartitionsLost(_ context.Context, _ *kafka.Consumer, tps [
 
 func (m *simulated) left(tps []kafka.TopicPartition, begins, ends checker.Kind) error {
 	time.Sleep(time.Nanosecond)
-	m.note(func(j *chronicle) { j.about(begins, m.name, tps) })
+	m.note(func(j *chronicle) {
+		j.about(begins, m.name, tps)
+		for _, tp := range tps {
+			m.goes[tp] = true
+		}
+	})
 	defer m.note(func(j *chronicle) {
 		j.about(ends, m.name, tps)
 		for _, tp := range tps {
 			delete(m.owns, tp)
+			delete(m.goes, tp)
 			delete(m.taken, tp)
 			delete(m.paused, tp)
 			delete(m.untaken, tp)
@@ -339,6 +347,13 @@ func (m *simulated) accepted(req *kmsg.OffsetCommitRequest, resp *kmsg.OffsetCom
 	}
 }
 
+// called notes as whom the coordinator has answered.
+func (m *simulated) called(id string) {
+	if id != "" {
+		m.note(func(*chronicle) { m.id = id })
+	}
+}
+
 // heard notes what the coordinator has said of the membership.
 func (m *simulated) heard(code int16) {
 	m.note(func(*chronicle) { m.expired(code) })
@@ -358,7 +373,8 @@ func (m *simulated) expired(code int16) {
 
 // leave stops the member in good order.
 func (m *simulated) leave() error {
-	m.note(m.settle) // Stop settles what GetMany has given
+	time.Sleep(time.Nanosecond) // what was handed out by now has been noted then
+	m.note(m.settle)            // Stop settles what GetMany has given
 	ctx, cancel := context.WithTimeout(context.Background(), 5*time.Second)
 	defer cancel()
 	began := time.Now()
@@ -386,11 +402,6 @@ func (m *simulated) end() {
 		}
 		m.dead = true
 		m.sim.members = slices.DeleteFunc(m.sim.members, func(other *simulated) bool { return other == m })
-	})
-	m.sim.buried.Add(1)
-	time.AfterFunc(simSessionTime, func() {
-		defer m.sim.buried.Done()
-		m.sim.bury(m.name)
 	})
 }
 

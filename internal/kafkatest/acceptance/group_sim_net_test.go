@@ -22,6 +22,7 @@ type simNet struct {
 	via      kafkatest.DialFunc
 	commit   func(*kmsg.OffsetCommitRequest, *kmsg.OffsetCommitResponse)
 	told     func(code int16) // by the coordinator, of its membership
+	called   func(id string)  // by the coordinator, in an answer to a JoinGroup
 	faults   int              // of a thousand answers, how many get lost or come late
 	lostWith func(what string, key kmsg.Key)
 
@@ -262,6 +263,7 @@ func (c *simConn) answered(response []byte) simAsk {
 		c.net.told(answer.ErrorCode)
 	case *kmsg.JoinGroupResponse:
 		c.net.told(answer.ErrorCode)
+		c.net.called(answer.MemberID)
 	case *kmsg.SyncGroupResponse:
 		c.net.told(answer.ErrorCode)
 	}

@@ -9,7 +9,6 @@ import (
 	"slices"
 	"strconv"
 	"strings"
-	"sync"
 	"testing"
 	"time"
 
@@ -98,7 +97,6 @@ type groupSim struct {
 	down     *kafkatest.Node
 	began    time.Time
 	healed   time.Time // when the faults ended
-	buried   sync.WaitGroup
 
 	journal *chronicle // its mu guards what follows
 	members []*simulated
@@ -117,7 +115,6 @@ func newGroupSim(t *testing.T, c *kafkatest.Cluster, seed uint64) *groupSim {
 		ids: make(map[[16]byte]string), sizes: make(map[string]int), refused: make(map[string]int), began: time.Now()}
 	t.Cleanup(func() {
 		time.Sleep(5 * time.Second) // answers that are still on their way
-		s.buried.Wait()
 		s.report()
 	})
 	leavesNothing(t)
@@ -192,10 +189,10 @@ func (s *groupSim) join() {
 	name := fmt.Sprint("member-", s.born)
 	list := s.lists[s.rand.IntN(len(s.lists))]
 	m := &simulated{sim: s, name: name, rand: rand.New(rand.NewPCG(s.seed, uint64(100+s.born))),
-		owns: make(map[kafka.TopicPartition]bool), taken: make(map[kafka.TopicPartition]int64),
+		owns: make(map[kafka.TopicPartition]bool), goes: make(map[kafka.TopicPartition]bool), taken: make(map[kafka.TopicPartition]int64),
 		byHand: make(map[kafka.TopicPartition]map[int64]bool), paused: make(map[kafka.TopicPartition]bool),
 		untaken: make(map[kafka.TopicPartition]bool)}
-	m.net = &simNet{via: s.c.Dial, commit: m.accepted, told: m.heard, faults: 25, rand: rand.New(rand.NewPCG(s.seed, uint64(200+s.born))),
+	m.net = &simNet{via: s.c.Dial, commit: m.accepted, told: m.heard, called: m.called, faults: 25, rand: rand.New(rand.NewPCG(s.seed, uint64(200+s.born))),
 		conns: make(map[*simConn]struct{}), calm: s.calm || s.orderly, lostWith: func(what string, key kmsg.Key) {
 			s.notef("an answer for %s to %s %s", name, key.Name(), what)
 			s.journal.mu.Lock()
@@ -236,14 +233,24 @@ func (s *groupSim) life(m *simulated) error {
 	}
 }
 
-// bury takes a member that has ended out of the group. kfake never misses one whose connection was gone when its JoinGroup was answered:
-// it starts no session timer then. And it waits for that one in a rebalance for as long as others join, each of which prolongs the wait. Real
-// coordinators miss it after a session, and none of them prolongs a rebalance.
-func (s *groupSim) bury(name string) {
+// miss takes out of the group who has been nobody's member for a session. kfake never misses a member whose connection was gone when its
+// JoinGroup was answered: it starts no session timer then. And it waits for that one in a rebalance for as long as others join, each of
+// which prolongs the wait. Real coordinators miss it after a session, and none of them prolongs a rebalance.
+func (s *groupSim) miss(since map[string]time.Time) {
 	req := kmsg.NewPtrLeaveGroupRequest()
 	req.Group = s.group
+	members := s.now()
 	for _, counted := range s.c.Fake().GroupInfo(s.group).Members {
-		if counted.ClientID == name {
+		s.journal.mu.Lock()
+		lives := slices.ContainsFunc(members, func(m *simulated) bool { return m.id == counted.MemberID })
+		s.journal.mu.Unlock()
+		first, known := since[counted.MemberID]
+		switch {
+		case lives:
+			delete(since, counted.MemberID)
+		case !known:
+			since[counted.MemberID] = time.Now()
+		case time.Since(first) > simSessionTime:
 			member := kmsg.NewLeaveGroupRequestMember()
 			member.MemberID = counted.MemberID
 			req.Members = append(req.Members, member)
@@ -252,13 +259,10 @@ func (s *groupSim) bury(name string) {
 	if len(req.Members) == 0 {
 		return
 	}
-	s.notef("%s is missed", name)
-	ctx, cancel := context.WithTimeout(context.Background(), simHealed)
+	ctx, cancel := context.WithTimeout(context.Background(), simSessionTime)
 	defer cancel()
 	_, err := req.RequestWith(ctx, s.c.Client())
-	if err != nil {
-		s.notef("%s is still counted: %v", name, err)
-	}
+	s.notef("%d members are missed: %v", len(req.Members), err)
 }
 
 // produce writes a few records to some partitions.
@@ -285,7 +289,9 @@ func (s *groupSim) counted(j *chronicle, group *kfake.GroupInfo) {
 
 // caughtUp waits until every record was delivered and every partition has its one owner: I12.
 func (s *groupSim) caughtUp() {
+	nobodys := make(map[string]time.Time)
 	for time.Since(s.healed) < simHealed {
+		s.miss(nobodys)
 		if s.journal.unread() == 0 && s.shared() {
 			return
 		}

@@ -15,6 +15,7 @@ import (
 	"github.com/twmb/franz-go/pkg/kgo"
 
 	"github.com/seed-7379b4e8/kafka"
+	"github.com/seed-7379b4e8/kafka/internal/checker"
 	"github.com/seed-7379b4e8/kafka/internal/kafkatest"
 )
 
@@ -37,6 +38,7 @@ type crowd struct {
 	topic, group string
 	gaps         bool // offsets do not follow one another: there are transactions
 	opts         []kafka.ConsumerOption
+	journal      *chronicle // what the checker reads; its mu comes after this one
 
 	mu         sync.Mutex // guards what follows
 	parts      []*crowdPart
@@ -69,7 +71,7 @@ type crowdMember struct {
 }
 
 func newCrowd(c *kafkatest.Cluster, topic, group string, opts ...kafka.ConsumerOption) *crowd {
-	return &crowd{cluster: c, topic: topic, group: group, opts: append([]kafka.ConsumerOption{
+	return &crowd{cluster: c, topic: topic, group: group, journal: newChronicle(), opts: append([]kafka.ConsumerOption{
 		kafka.WithTopics(topic), kafka.WithGroupID(group), cooperative, kafka.WithAutoCommitInterval(time.Second),
 		kafka.WithSessionTimeout(crowdSession), kafka.WithHeartbeatInterval(time.Second), kafka.WithMetadataMaxAge(2 * time.Second),
 	}, opts...)}
@@ -99,6 +101,7 @@ func (cr *crowd) join(t *testing.T) *crowdMember {
 	m.on(func(_ context.Context, _ *kafka.Consumer, call told) error {
 		cr.mu.Lock()
 		defer cr.mu.Unlock()
+		cr.journal.call(m.name, call)
 		for _, tp := range call.parts {
 			part := cr.part(tp.Partition, -1)
 			switch {
@@ -149,6 +152,7 @@ func (cr *crowd) handedOut(m *crowdMember, batch map[kafka.TopicPartition][]*kaf
 				cr.wrong = append(cr.wrong, fmt.Sprintf("%s got offset %d of %v where %d comes next", m.name, msg.Offset, tp, next))
 			}
 			m.next[p] = msg.Offset + 1
+			cr.journal.delivered(m.name, tp, msg.Offset)
 			switch first := part.by[msg.Offset]; {
 			case first == nil:
 				part.by[msg.Offset], part.read[msg.Offset] = m, now
@@ -174,6 +178,7 @@ func (cr *crowd) kill(t *testing.T, m *crowdMember) {
 	owned := m.Assignment()
 	cr.mu.Lock()
 	m.killed = true
+	cr.journal.note(checker.Event{Kind: checker.Expired, Member: m.name})
 	for _, tp := range owned {
 		part := cr.part(tp.Partition, -1)
 		part.orphaned = append(part.orphaned, time.Now())
@@ -284,6 +289,22 @@ func (cr *crowd) drained(t *testing.T) {
 		}
 		<-tick.C
 	}
+}
+
+// check holds what happened to the checker, when all has been read.
+func (cr *crowd) check(t *testing.T) {
+	t.Helper()
+	cr.mu.Lock()
+	defer cr.mu.Unlock()
+	require.Empty(t, cr.wrong)
+	for p, part := range cr.parts {
+		for offset, acked := range part.acked {
+			if !acked.IsZero() {
+				cr.journal.produced(tpOf(cr.topic, int32(p)), int64(offset))
+			}
+		}
+	}
+	require.Empty(t, cr.journal.check(nil, checker.Options{Complete: true}))
 }
 
 // A crowdFigure is what a fault did to a group.

@@ -154,9 +154,7 @@ func (fault groupFault) measure(t *testing.T, c *kafkatest.Cluster) crowdFigure 
 	for _, m := range left {
 		cr.leave(t, m)
 	}
-	cr.mu.Lock()
-	defer cr.mu.Unlock()
-	require.Empty(t, cr.wrong)
+	cr.check(t)
 	return f
 }
 
