@@ -428,8 +428,9 @@ const feedPace = 5 * time.Millisecond
 
 func startFeed(t *testing.T, c *kafkatest.Cluster, tps []kafka.TopicPartition) *feed {
 	t.Helper()
+	// An idempotent producer of that client may stand still for long after a broker of its has hung.
 	client, err := kgo.NewClient(c.ClientOptions(kgo.RecordPartitioner(kgo.ManualPartitioner()), kgo.MetadataMinAge(50*time.Millisecond),
-		kgo.ProduceRequestTimeout(time.Second), kgo.RequestTimeoutOverhead(time.Second))...) // a broker that hangs is given up soon
+		kgo.DisableIdempotentWrite(), kgo.ProduceRequestTimeout(time.Second), kgo.RequestTimeoutOverhead(time.Second))...) // a broker that hangs is given up soon
 	require.NoError(t, err)
 	t.Cleanup(client.Close)
 	ctx, stop := context.WithCancel(within(t))

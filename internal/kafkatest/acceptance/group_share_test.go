@@ -183,6 +183,7 @@ func TestGroup_BrokenConnectionsAreNoRebalance(t *testing.T) {
 		a := l.join(t, c, "a", []string{topic}, groupOptions(group)...)
 		b := l.join(t, c, "b", []string{topic}, append(groupOptions(group), kafka.WithDialer(cable.dial))...)
 		shared(t, tps, a.Consumer, b.Consumer)
+		eventually(t, func() bool { return l.owned(a) == 2 && l.owned(b) == 2 }, "the listeners are not told")
 		a.forget()
 		b.forget()
 		for range 5 {
