@@ -196,12 +196,12 @@ func (c *Consumer) Lag(tp TopicPartition) (int64, bool) {
 func (c *Consumer) LastPollTimestamp(tp TopicPartition) (time.Time, bool) {
 	var at time.Time
 	_, ok := c.known(tp, func(p *partition) (int64, bool) {
-		at = p.lastAnswer
-		if e := p.fetch.session; !at.IsZero() && e.on && e.epoch == p.epoch {
-			if n := c.fetcher.node(e.node); n.answered.After(p.fetch.joined) {
-				at = n.answered
+		if e := p.fetch.session; !p.lastAnswer.IsZero() && e.on && e.epoch == p.epoch {
+			if n := c.fetcher.node(e.node); n.answered.After(p.fetch.joined) && n.answered.After(p.lastAnswer) {
+				p.lastAnswer = n.answered // it stays so when the partition leaves the session
 			}
 		}
+		at = p.lastAnswer
 		return 0, !at.IsZero()
 	})
 	return at, ok

@@ -229,3 +229,20 @@ func TestPlan_BrokersAreAskedApartAndFailuresAreOne(t *testing.T) {
 	require.Len(t, plans, 2)
 	r.requireAllFree()
 }
+
+// When a fetch last answered for a partition is not taken back when the partition leaves the session, whose answers were for it
+// too.
+func TestSession_LastPollTimestampNeverGoesBack(t *testing.T) {
+	r := newRooms(t)
+	p := r.assign(1)[0]
+	r.fetched(part{index: 0})
+	main, _ := r.plan()
+	r.answer(main) // of the session, and with nothing new
+	before, ok := r.LastPollTimestamp(p.tp)
+	require.True(t, ok)
+	r.sub.mu.Lock()
+	r.fetcher.node(1).session.forget(p)
+	r.sub.mu.Unlock()
+	after, _ := r.LastPollTimestamp(p.tp)
+	require.False(t, after.Before(before))
+}
