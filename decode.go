@@ -240,7 +240,7 @@ func (b *chunkBuilder) begin() error {
 	if int(h.NumRecords) > len(body)/minRecordBytes {
 		return fail(fmt.Errorf("%d records do not fit into %d bytes", h.NumRecords, len(body)))
 	}
-	d.open = batchReader{head: *h, body: body, block: b.blockOf(h), left: int(h.NumRecords), prev: -1}
+	d.open = batchReader{head: *h, body: body, block: b.blockOf(compress.Codec(h.Codec())), left: int(h.NumRecords), prev: -1}
 	d.rest = d.rest[len(batch):]
 	return nil
 }
@@ -308,8 +308,8 @@ func (b *chunkBuilder) grow(size int) bool {
 }
 
 // blockOf gives the block that a batch's records, as inflate gave them, are part of.
-func (b *chunkBuilder) blockOf(h *protocol.BatchHeader) *block {
-	if compress.Codec(h.Codec()) == compress.None {
+func (b *chunkBuilder) blockOf(codec compress.Codec) *block {
+	if codec == compress.None {
 		return b.env.set
 	}
 	return b.d.block

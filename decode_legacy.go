@@ -44,7 +44,7 @@ func (b *chunkBuilder) beginLegacy(scan *protocol.Batches) error {
 		}
 		r.inside, r.pending, r.next = true, false, r.set.NextOffset()
 	}
-	d.open = batchReader{legacy: r, block: b.legacyBlock(m), left: 1}
+	d.open = batchReader{legacy: r, block: b.blockOf(compress.Codec(m.Codec())), left: 1}
 	d.rest = d.rest[len(scan.Bytes()):]
 	return nil
 }
@@ -55,13 +55,6 @@ func (b *chunkBuilder) inflateLegacy(m *protocol.LegacyMessage) ([]byte, error) 
 		return nil, fmt.Errorf("codec %v in a message of magic %d", codec, m.Magic)
 	}
 	return b.inflate(codec, m.Value, compress.Options{LZ4IgnoreHeaderChecksum: m.Magic == 0})
-}
-
-func (b *chunkBuilder) legacyBlock(m *protocol.LegacyMessage) *block {
-	if m.Codec() == 0 {
-		return b.env.set
-	}
-	return b.d.block
 }
 
 // readLegacy makes messages of what is in the reader; left goes to 0 when it is used up.
