@@ -116,6 +116,13 @@ func (r *recorder) await(t *testing.T, n int) {
 	eventually(t, func() bool { return len(r.so()) >= n }, "the listener is not called for the %dth time", n)
 }
 
+// hears waits for that many calls, and sees that they are these: an assignment shows before its listener is called.
+func (r *recorder) hears(t *testing.T, want ...told) {
+	t.Helper()
+	r.await(t, len(want))
+	require.Equal(t, want, r.so())
+}
+
 // inOrder sees that nothing was wrong about the calls.
 func (r *recorder) inOrder(t *testing.T) {
 	t.Helper()

@@ -198,7 +198,6 @@ func TestReset_EveryOneIsLoggedWithBothOffsets(t *testing.T) {
 		require.Len(t, book.matching("INFO", "position reset", "offset=0"), 1)
 		require.Empty(t, book.matching("WARN"))
 		produce(t, c, topic, 0, numbered(10, 20)...)
-		require.NoError(t, consumer.Seek(tp, 2))
 		c.DeleteRecords(t, topic, 0, 15)
 		require.NoError(t, consumer.Seek(tp, 2))
 		consecutive(t, 15, read(t, consumer, 5))
