@@ -302,8 +302,12 @@ func (b *chunkBuilder) grow(size int) bool {
 		}
 	}
 	d.block.letGo(b.env.budget)
-	d.block = newBlock(b.env.budget.bytesOf(n))
-	d.arena = d.block.buf
+	if b.env.reuse {
+		d.arena = b.env.budget.bytesOf(n)
+	} else {
+		d.arena = make([]byte, n) // it will not come back, and is not to use up the memory of record sets, which does
+	}
+	d.block = newBlock(d.arena)
 	return true
 }
 

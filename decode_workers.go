@@ -5,9 +5,10 @@ import (
 	"errors"
 )
 
-// decodeAhead is how many bytes of decoded messages there may be, over all partitions, before only those are decoded
-// that a Get call is waiting for. What waits longer waits as it came: compressed, and without slabs.
-const decodeAhead = 16 << 20
+// decodeAhead is, for each segment that may be decoded at a time, how many bytes of decoded messages there may be, over all
+// partitions, before only those are decoded that a Get call is waiting for. What waits longer waits as it came: compressed,
+// without slabs, and so that what is decoded is in a core's cache yet when it is handed out.
+const decodeAhead = 2 << 20
 
 // segmentAhead is how many messages of one segment are decoded before the application takes some.
 const segmentAhead = 2 * chunkMessages
@@ -45,7 +46,7 @@ func (p *partition) nextToDecode(parallel int) *segment {
 // aheadEnough says whether only what a Get call waits for is to be decoded.
 func (s *subscription) aheadEnough() bool {
 	_, decoded, _ := s.budget.buffered()
-	return decoded >= decodeAhead
+	return decoded >= int64(s.parallel)*decodeAhead
 }
 
 // pick takes the next segment to decode, in turn among the partitions. nil: there is nothing to do now.

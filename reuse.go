@@ -59,7 +59,8 @@ func (c *chunk) letGo(b *budget) {
 	}
 }
 
-// spareBytes is how much memory is kept for reuse at most; within WithMaxBufferedBytes in any case.
+// spareBytes is how much memory is kept for reuse at most when no Batches loop runs. While one does, only
+// WithMaxBufferedBytes bounds it: what was in use a moment ago will be again.
 const spareBytes = 16 << 20
 
 // spare is what a budget keeps for reuse; guarded by budget.mu.
@@ -129,10 +130,11 @@ func (s *spare) trim(most int64) {
 // mayKeep makes room among what is kept for n bytes more, dropping what was kept longest.
 func (b *budget) mayKeep(n int64) bool {
 	s := &b.spare
-	if b.used+s.bytes+n > b.limit-b.reserve {
-		return false
+	most := b.limit - b.reserve - b.used - n
+	if s.loops == 0 {
+		most = min(most, spareBytes-n)
 	}
-	if s.trim(spareBytes - n); s.bytes+n > spareBytes {
+	if s.trim(most); s.bytes > most {
 		return false
 	}
 	s.bytes += n

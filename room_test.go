@@ -55,7 +55,7 @@ func TestRoom_WhatIsPolledForIsDecodedHoweverMuchIsAhead(t *testing.T) {
 	r.fetched(part{index: 0, set: batchOf(0, 3)}, part{index: 1, set: batchOf(0, 3)})
 	var c charge
 	holder := false
-	require.True(t, r.sub.budget.takeDecoded(decodeAhead, &c, &holder, false)) // of others
+	require.True(t, r.sub.budget.takeDecoded(int64(r.sub.parallel)*decodeAhead, &c, &holder, false)) // of others
 	require.False(t, r.decodeStep(), "nobody wants anything")
 	poll := func() int {
 		got, err := r.GetMany(t.Context(), WaitFor(0), FromPartitions(parts[1].tp))
