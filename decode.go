@@ -17,7 +17,7 @@ const (
 	// chunkMessages is how many messages a slab holds, or a quarter more: enough that a slab's own cost does not show,
 	// and few enough that it stays in a core's cache until the application reads it. A multiple of the default of
 	// WithMaxPollRecords, so that what one GetMany returns seldom has to be joined.
-	chunkMessages = 1000
+	chunkMessages = 1500
 	// arenaBytes is the least that is allocated for decompressed bytes when several small batches follow each other.
 	arenaBytes = 256 << 10
 )

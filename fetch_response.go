@@ -22,8 +22,8 @@ type fetchVisitor struct {
 
 	set      *recordSet // that is being read
 	cutter   cutter
-	took     bool // there were records
-	tooLarge int  // size of a record set that is over the limit and was drained
+	took     int64 // bytes of records
+	tooLarge int   // size of a record set that is over the limit and was drained
 }
 
 // A leaderHint is a new leader that a broker named beside its refusal (KIP-951).
@@ -94,7 +94,7 @@ func (v *fetchVisitor) Records(fp *protocol.FetchedPartition, size int) []byte {
 		v.plan.left += extra
 	}
 	v.plan.left -= int64(size)
-	v.took = true
+	v.took += int64(size)
 	v.set = s.budget.newRecordSet(size, p.fetch.compressed)
 	s.mu.Unlock()
 	return v.set.mem.buf[:size]

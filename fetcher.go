@@ -37,6 +37,7 @@ type fetcher struct {
 	backoff cluster.Backoff
 	work    chan struct{} // cap 1
 	nodes   map[int32]*fetchNode
+	flow    flow
 	needy   *partition               // it waits for more room than a fetch usually has
 	topics  map[protocol.UUID]string // names by id; replaced, never changed
 }
@@ -106,17 +107,18 @@ func (f *fetcher) backOff(p *partition) {
 
 // run plans until ctx ends, then waits for the fetches that are out.
 func (f *fetcher) run(ctx context.Context, spawn func(func())) {
-	for {
+	for more := true; more; {
 		f.sub.mu.Lock()
 		plans, again := f.plan(time.Now())
 		f.sub.mu.Unlock()
 		for _, pl := range plans {
 			spawn(func() { f.fetch(ctx, pl) })
 		}
-		if !waitFor(ctx, f.work, again) {
-			return
-		}
+		more = waitFor(ctx, f.work, again)
 	}
+	f.sub.mu.Lock()
+	f.flow.end()
+	f.sub.mu.Unlock()
 }
 
 // plan decides what to ask every broker with a free lane; again is when to look again at the latest.
@@ -179,9 +181,10 @@ func (f *fetcher) landed(pl *fetchPlan, v *fetchVisitor, err error, stopped bool
 		f.sub.budget.releaseRaw(v.set.bytes)
 	}
 	f.sub.budget.releaseRaw(pl.left)
-	if !v.took {
+	if v.took == 0 {
 		f.sub.budget.dropSpare()
 	}
+	f.flow.add(v.took, time.Now())
 	n := f.node(pl.node)
 	n.busy[pl.lane] = false
 	if pl.lane == sideLane {

@@ -2,38 +2,68 @@ package kafka
 
 import (
 	"testing"
+	"time"
 
 	"github.com/stretchr/testify/require"
 
 	"github.com/seed-7379b4e8/kafka/internal/fakebroker"
 )
 
-// There is one headroom for all consumers that run, and none for those that do not.
-func TestHeadroom_IsThereWhileAConsumerRuns(t *testing.T) {
-	there := func() bool {
-		headroom.mu.Lock()
-		defer headroom.mu.Unlock()
-		return headroom.block != nil
-	}
-	require.False(t, there())
-	inBubble(t, fakebroker.Options{}, func(t *testing.T, k *fakebroker.Cluster) {
-		k.CreateTopic("t", 1)
-		one := startConsumer(t, k, WithTopics("t"))
-		two := startConsumer(t, k, WithTopics("t"))
-		receiveNothing(t, one)
-		receiveNothing(t, two)
-		require.True(t, there())
-		require.NoError(t, one.Stop(t.Context()))
-		require.True(t, there())
-		require.NoError(t, two.Stop(t.Context()))
-		require.False(t, there())
-	})
+func headroomIsThere() bool {
+	headroom.mu.Lock()
+	defer headroom.mu.Unlock()
+	return headroom.block != nil
 }
 
-// receiveNothing makes a call that finds nothing: whatever Start has set going is going then.
-func receiveNothing(t *testing.T, c *Consumer) {
-	t.Helper()
-	got, err := c.GetMany(t.Context(), WaitFor(1))
-	require.NoError(t, err)
-	require.Empty(t, got)
+// There is one headroom for all consumers that read fast.
+func TestHeadroom_IsThereWhileAConsumerReadsFast(t *testing.T) {
+	var one, two flow
+	now := time.Unix(100, 0)
+	read := func(f *flow, n int64, after time.Duration) {
+		now = now.Add(after)
+		f.add(n, now)
+	}
+	read(&one, 1000, 0)
+	require.False(t, headroomIsThere())
+	for range 4 {
+		read(&one, fastFlow/4, 300*time.Millisecond)
+	}
+	require.False(t, headroomIsThere(), "so much in more than a second")
+	read(&one, fastFlow/2, 300*time.Millisecond)
+	read(&one, fastFlow/2, 300*time.Millisecond)
+	require.True(t, headroomIsThere(), "at once, with so much in a second")
+	read(&two, fastFlow, 0)
+	read(&one, 0, time.Second) // its second was a fast one
+	read(&one, 0, time.Second)
+	require.True(t, headroomIsThere(), "the other one has it")
+	two.end()
+	require.False(t, headroomIsThere())
+	read(&one, fastFlow, time.Second)
+	require.True(t, headroomIsThere())
+	one.end()
+	require.False(t, headroomIsThere())
+	read(&one, fastFlow, time.Second)
+	require.False(t, headroomIsThere(), "a fetch that lands after the end")
+}
+
+// A consumer that has next to nothing to read has none, and one that has read much leaves none behind.
+func TestHeadroom_OfAConsumer(t *testing.T) {
+	inBubble(t, fakebroker.Options{}, func(t *testing.T, k *fakebroker.Cluster) {
+		k.CreateTopic("t", 1)
+		c := startConsumer(t, k, WithTopics("t"))
+		got, err := c.GetMany(t.Context(), WaitFor(10*time.Second))
+		require.NoError(t, err)
+		require.Empty(t, got)
+		require.False(t, headroomIsThere())
+		for base := range int64(5) {
+			k.AppendRaw("t", 0, big(base, fastFlow/4))
+		}
+		for range 5 {
+			_, err := c.GetOne(t.Context())
+			require.NoError(t, err)
+		}
+		require.True(t, headroomIsThere())
+		require.NoError(t, c.Stop(t.Context()))
+		require.False(t, headroomIsThere())
+	})
 }
