@@ -68,6 +68,7 @@ var (
 	CPU        = Metric{"CPU", "µs/record", perRecord(func(r Run) float64 { return r.Result.CPUSeconds * 1e6 })}
 	Mallocs    = Metric{"allocations", "/record", allocated(perRecord(func(r Run) float64 { return float64(r.Result.Mallocs) }))}
 	AllocBytes = Metric{"allocated", "B/record", allocated(perRecord(func(r Run) float64 { return float64(r.Result.AllocBytes) }))}
+	LateBytes  = Metric{"allocated later", "B/record", func(r Run) float64 { return float64(r.Result.LateAllocBytes) / float64(r.Result.LateRecords) }}
 	PeakRSS    = Metric{"peak RSS", "MiB", func(r Run) float64 { return float64(r.Result.PeakRSS) / (1 << 20) }}
 	First      = Metric{"first record", "ms", func(r Run) float64 { return r.Result.FirstSeconds * 1e3 }}
 	FetchSize  = Metric{"response", "KiB", func(r Run) float64 {

@@ -52,8 +52,11 @@ type Result struct {
 	Mallocs      uint64  `json:"mallocs"`       // with AllocBytes 0 where the language tells neither
 	AllocBytes   uint64  `json:"alloc_bytes"`
 	Collections  uint32  `json:"collections"`
-	PeakRSS      int64   `json:"peak_rss"` // bytes
-	Error        string  `json:"error,omitempty"`
+	// What was allocated from about the middle of the run on, and for how many records: without what stays in use.
+	LateAllocBytes uint64 `json:"late_alloc_bytes"`
+	LateRecords    int64  `json:"late_records"`
+	PeakRSS        int64  `json:"peak_rss"` // bytes
+	Error          string `json:"error,omitempty"`
 }
 
 // Count is what has been read. Its counting methods may be called by many goroutines: call them once per batch or poll, and add
@@ -63,6 +66,7 @@ type Count struct {
 	done  context.CancelCauseFunc
 	start usage
 	end   usage
+	late  lateStart
 	mu    sync.Mutex
 	first time.Time
 
@@ -73,6 +77,12 @@ type Count struct {
 
 // HideAllocations is for a client that allocates outside of Go: what Go knows of it would flatter it.
 func (c *Count) HideAllocations() { c.unknownAllocations = true }
+
+// lateStart is where the later part of a run begins.
+type lateStart struct {
+	records    int64
+	allocBytes uint64
+}
 
 type readAll struct{}
 
@@ -92,6 +102,9 @@ func (c *Count) Add(records, offsetSum, bytes int64) {
 	c.records += records
 	c.offsetSum += offsetSum
 	c.bytes += bytes
+	if c.late.records == 0 && c.records >= c.want/2 {
+		c.late = lateStart{c.records, takeUsage().allocBytes}
+	}
 	if had < c.want && c.records >= c.want {
 		c.end = takeUsage()
 		c.done(readAll{})
@@ -173,9 +186,12 @@ func Run(ctx context.Context, client string, t Task, timeout time.Duration, read
 		AllocBytes:   c.end.allocBytes - c.start.allocBytes,
 		Collections:  c.end.collections - c.start.collections,
 		PeakRSS:      c.end.peakRSS,
+
+		LateAllocBytes: c.end.allocBytes - c.late.allocBytes,
+		LateRecords:    c.records - c.late.records,
 	}
 	if c.unknownAllocations {
-		r.Mallocs, r.AllocBytes = 0, 0
+		r.Mallocs, r.AllocBytes, r.LateAllocBytes, r.LateRecords = 0, 0, 0, 0
 	}
 	if err != nil {
 		r.Error = err.Error()
