@@ -6,7 +6,7 @@ import (
 	"iter"
 )
 
-// A Batch is a run of messages of one partition, in the log's order, as [Consumer.Batches] lends it: at most 1,250, and not
+// A Batch is a run of messages of one partition, in the log's order, as [Consumer.Batches] lends it: at most 1,875, and not
 // necessarily those that a producer sent together. It and all that its messages point to (keys, values, headers) are valid
 // until its turn of the loop ends; then the memory is used for the next fetch, and Messages yields nothing.
 type Batch struct {
