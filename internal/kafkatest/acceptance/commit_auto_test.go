@@ -351,7 +351,7 @@ func TestAutoCommit_OverlappingCallsAreWarnedOfOnce(t *testing.T) {
 			require.NoError(t, ended(t, one).err)
 			require.NoError(t, ended(t, two).err)
 		}
-		require.Len(t, book.matching("WARN", "overlap"), 1)
+		book.has(t, 1, "WARN", "overlap")
 	})
 }
 

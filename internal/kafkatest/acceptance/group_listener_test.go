@@ -231,7 +231,7 @@ func TestGroupListener_DeadlockIsWarnedOf(t *testing.T) {
 	waits := inBackground(func() error { _, err := a.GetOne(within(t)); return err })
 	require.NoError(t, a.EnforceRebalance("for the test"))
 	require.ErrorIs(t, <-ended, context.DeadlineExceeded, "the ctx ends with the rebalance timeout")
-	require.Len(t, book.matching("WARN", "deadlock", "OnPartitionsAssigned", "GetOne"), 1)
+	book.has(t, 1, "WARN", "deadlock", "OnPartitionsAssigned", "GetOne")
 	calls.on(nil)
 	produce(t, c, topic, 0, "at last")
 	require.NoError(t, (<-waits).err)

@@ -165,6 +165,20 @@ func (b *logBook) matching(parts ...string) (found []string) {
 	return found
 }
 
+// has waits for n lines that contain all the parts, and sees that there are no more: what is logged of a change may come a
+// moment after it shows.
+func (b *logBook) has(t *testing.T, n int, parts ...string) {
+	t.Helper()
+	eventually(t, func() bool { return len(b.matching(parts...)) >= n }, "%d lines with %q are not logged", n, parts)
+	require.Len(t, b.matching(parts...), n)
+}
+
+// hasSome waits for a line that contains all the parts.
+func (b *logBook) hasSome(t *testing.T, parts ...string) {
+	t.Helper()
+	eventually(t, func() bool { return len(b.matching(parts...)) > 0 }, "no line with %q is logged", parts)
+}
+
 type bookHandler struct {
 	book  *logBook
 	level slog.Level

@@ -399,7 +399,7 @@ func TestListener_LikelyDeadlockIsLoggedAndEnds(t *testing.T) {
 		var failed *kafka.ListenerError
 		require.ErrorAs(t, err, &failed)
 		require.ErrorIs(t, err, context.DeadlineExceeded, "its ctx ended with the rebalance timeout")
-		require.Len(t, book.matching("WARN", "deadlock", "GetOne", "OnPartitionsAssigned", topic), 1)
+		book.has(t, 1, "WARN", "deadlock", "GetOne", "OnPartitionsAssigned", topic)
 	})
 }
 

@@ -56,8 +56,8 @@ func TestReset_OutOfRangeGoesWhereThePolicySays(t *testing.T) {
 				}
 				produce(t, c, topic, 0, "next")
 				require.Equal(t, policy.want, read(t, consumer, 1)[0].Offset)
-				require.Len(t, book.matching("position reset", "topic="+topic, "partition=0", "from=12"), 1)
-				require.Len(t, book.matching("position reset", "from=1000"), 1)
+				book.has(t, 1, "position reset", "topic="+topic, "partition=0", "from=12")
+				book.has(t, 1, "position reset", "from=1000")
 			})
 		})
 	}

@@ -149,5 +149,5 @@ func TestTruncation_NothingIsCutWhereALeaderMovesInGoodOrder(t *testing.T) {
 	consecutive(t, 7, read(t, behind, 93))
 	require.Greater(t, w.of(kmsg.OffsetForLeaderEpoch), asked, "new leaders are asked")
 	require.Empty(t, book.matching("cut"))
-	require.Len(t, book.matching("reset"), resets, "nor is any position reset")
+	book.has(t, resets, "reset")
 }

@@ -65,7 +65,7 @@ func TestTruncation_ReaderIsSetBack(t *testing.T) {
 	asked := move()
 	consecutive(t, 20, read(t, consumer, 10))
 	require.LessOrEqual(t, asked(), 2, "and, at most, whether it is right now")
-	require.Len(t, book.matching("WARN", "the log was cut", "position=30", "end=20"), 1)
+	book.has(t, 1, "WARN", "the log was cut", "position=30", "end=20")
 }
 
 // What was read in the epoch that is still the log's is left alone.
@@ -157,6 +157,6 @@ func TestTruncation_PositionInAnOlderEpochThanTheBufferIsAskedAboutToo(t *testin
 	})
 	moveOn(t, c, tp)
 	eventually(t, func() bool { return len(book.matching("WARN", "the log was cut", "position=8", "end=5")) == 1 }, "the second cut")
-	require.Len(t, book.matching("WARN", "the log was cut", "position=8", "end=12"), 1)
+	book.has(t, 1, "WARN", "the log was cut", "position=8", "end=12")
 	consecutive(t, 5, read(t, consumer, 7))
 }
