@@ -59,7 +59,7 @@ type segment struct {
 // A chunk is a slab of messages made from a segment.
 type chunk struct {
 	msgs    []Message
-	headers []Header   // the slab of their headers, the last one where there are several
+	headers []Header   // the slab of their headers, the largest where there are several
 	ptrs    []*Message // made when GetMany first takes from the chunk
 	taken   int
 	charge  charge

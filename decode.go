@@ -197,15 +197,17 @@ func (b *chunkBuilder) takeHeaders(n int) ([]Header, error) {
 		if n*headerSize > b.env.slabLimit {
 			return nil, &tooLargeError{size: max(n*headerSize, b.env.batchLimit+1)}
 		}
-		// As many as the messages still to come need, if they are like this one.
-		size := max(n, min(n*(cap(b.chunk.msgs)-len(b.chunk.msgs)), chunkMessages, b.env.slabLimit/headerSize))
+		// As many as the messages still to come need, if they are like this one; within bounds, as they may not be.
+		size := max(n, min(n*(cap(b.chunk.msgs)-len(b.chunk.msgs)), 4*chunkMessages, b.env.slabLimit/headerSize))
 		if !b.take(size*headerSize, &b.chunk.charge) {
 			if size = n; !b.take(size*headerSize, &b.chunk.charge) {
 				return nil, errNoRoom
 			}
 		}
 		b.headers = make([]Header, 0, size)
-		b.chunk.headers = b.headers
+		if size > cap(b.chunk.headers) {
+			b.chunk.headers = b.headers
+		}
 	}
 	from := len(b.headers)
 	b.headers = b.headers[:from+n]

@@ -207,6 +207,36 @@ func TestCommit_AutomaticOnesDoNotSetBackWhatWasCommittedByHandBeforeThem(t *tes
 	})
 }
 
+// A commit by hand may wait for a rebalance after which its partition begins below it: autocommit does not take it back.
+func TestCommit_AutomaticOnesDoNotGoBelowOneByHand(t *testing.T) {
+	c := holding(t, &heard{}, 1)
+	s, tp := c.sub, TopicPartition{"t", 0}
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	p := s.partitions[tp]
+	toCommit := func() int64 {
+		if o, ok := s.toCommit(s.partitions, time.Now())[tp]; ok {
+			return o.Offset
+		}
+		return -1
+	}
+	p.committed = 32
+	s.committedByHand(p, 32, -1)
+	s.begin(p, 6, -1) // as was asked for before that commit had come
+	p.committed = 6
+	require.EqualValues(t, -1, toCommit())
+	p.position = 23
+	require.EqualValues(t, -1, toCommit())
+	p.position = 33
+	require.EqualValues(t, 33, toCommit())
+	s.seek(p, 7, -1)
+	require.EqualValues(t, 7, toCommit(), "the application has gone back")
+	s.committedByHand(p, 32, -1)
+	s.reset(p, startAt{from: 7})
+	s.begin(p, 9, -1)
+	require.EqualValues(t, 9, toCommit(), "the log has")
+}
+
 func TestGroup_SubscribeDoesNotRevokeWhatIsBeingRevoked(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		h := &heard{hold: make(chan struct{})}

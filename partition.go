@@ -33,6 +33,7 @@ type partition struct {
 	settledEpoch int32  // leader epoch of the record before it
 	committed    int64  // last known to be committed; -1: nothing known
 	committedAt  time.Time
+	byHand       int64 // what was committed by hand since the position was last moved; autocommit does not go below. -1: nothing
 
 	inRing    bool // in subscription.ring
 	undecoded bool // in subscription.undecoded
@@ -111,7 +112,7 @@ type flight struct {
 func newPartition(tp TopicPartition, start startAt) *partition {
 	start.from = -1
 	return &partition{
-		tp: tp, start: start, lastEpoch: -1, committed: -1,
+		tp: tp, start: start, lastEpoch: -1, committed: -1, byHand: -1,
 		highwater: -1, stable: -1, logStart: -1,
 		fetch: fetchState{leader: -1, replica: noReplica, leaderEpoch: -1, lastEpoch: -1},
 	}

@@ -173,7 +173,7 @@ func (c *Consumer) lookUpCommitted(ctx context.Context, parts []lookup) {
 		case a.Offset < 0 && p.start.hasFallback:
 			out.events = append(out.events, logEvent{slog.LevelInfo, "kafka: nothing is committed; starting where this consumer first did",
 				[]any{"group", c.cfg.groupID, "topic", l.tp.Topic, "partition", l.tp.Partition, "offset", p.start.fallback}})
-			c.sub.seek(p, p.start.fallback, -1)
+			c.sub.begin(p, p.start.fallback, -1)
 			return false
 		case a.Offset < 0:
 			p.start.committed = false
@@ -182,7 +182,7 @@ func (c *Consumer) lookUpCommitted(ctx context.Context, parts []lookup) {
 		}
 		out.events = append(out.events, logEvent{slog.LevelDebug, "kafka: starting at the committed offset",
 			[]any{"group", c.cfg.groupID, "topic", l.tp.Topic, "partition", l.tp.Partition, "offset", a.Offset}})
-		c.sub.seek(p, a.Offset, a.LeaderEpoch)
+		c.sub.begin(p, a.Offset, a.LeaderEpoch)
 		p.committed, p.committedAt = a.Offset, time.Now()
 		return false
 	})
@@ -238,7 +238,7 @@ func (c *Consumer) positioned(p *partition, a offsetAnswer) logEvent {
 	if c.cfg.groupID != "" && p.start.from < 0 {
 		c.sub.firstStart[p.tp] = a.offset
 	}
-	c.sub.seek(p, a.offset, -1)
+	c.sub.begin(p, a.offset, -1)
 	return e
 }
 

@@ -44,6 +44,7 @@ func (s *subscription) settled(p *partition) (offset int64, leaderEpoch int32) {
 
 // committedByHand settles what lies before an offset that was committed by hand.
 func (s *subscription) committedByHand(p *partition, offset int64, leaderEpoch int32) {
+	p.byHand = offset
 	if p.handTurn == s.turn && p.settledTo < offset {
 		p.settledTo, p.settledEpoch = min(offset, p.position), leaderEpoch
 		s.signal()
@@ -54,7 +55,8 @@ func (s *subscription) committedByHand(p *partition, offset int64, leaderEpoch i
 // offsets.retention.minutes.
 const recommitAfter = time.Hour
 
-// toCommit gives what autocommit is to commit of the partitions: settled offsets that are not committed yet.
+// toCommit gives what autocommit is to commit of the partitions: settled offsets that are not committed yet, and not below what was
+// committed by hand.
 func (s *subscription) toCommit(parts map[TopicPartition]*partition, now time.Time) map[TopicPartition]OffsetAndMetadata {
 	out := make(map[TopicPartition]OffsetAndMetadata)
 	for tp, p := range parts {
@@ -62,6 +64,9 @@ func (s *subscription) toCommit(parts map[TopicPartition]*partition, now time.Ti
 			continue
 		}
 		offset, epoch := s.settled(p)
+		if offset < p.byHand {
+			continue
+		}
 		stale := s.kind == assignedByHand && now.Sub(p.committedAt) >= recommitAfter
 		if offset != p.committed || stale {
 			out[tp] = OffsetAndMetadata{Offset: offset, LeaderEpoch: epoch}

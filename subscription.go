@@ -386,7 +386,7 @@ func (s *subscription) sought(p *partition) {
 // seek gives p a new position; what was fetched is void.
 func (s *subscription) seek(p *partition, offset int64, leaderEpoch int32) {
 	p.epoch++
-	p.known, p.position, p.lastEpoch, p.handTurn = true, offset, leaderEpoch, 0
+	p.known, p.position, p.lastEpoch, p.handTurn, p.byHand = true, offset, leaderEpoch, 0, -1
 	p.buf.dropFrom(0, s.budget)
 	p.fetch.offset, p.fetch.need, p.fetch.stuck, p.fetch.corrupt = offset, 0, 0, nil
 	p.fetch.retryAt, p.fetch.attempts = time.Time{}, 0
@@ -406,10 +406,18 @@ func (s *subscription) seek(p *partition, offset int64, leaderEpoch int32) {
 	s.wakeForFailures(p)
 }
 
+// begin gives a partition the position that was looked up for it. What has been committed by hand meanwhile stays: a commit that
+// waited for a rebalance may reach the coordinator after the question where to begin.
+func (s *subscription) begin(p *partition, offset int64, leaderEpoch int32) {
+	byHand := p.byHand
+	s.seek(p, offset, leaderEpoch)
+	p.byHand = byHand
+}
+
 // reset takes the position away; it is looked up again as start says.
 func (s *subscription) reset(p *partition, start startAt) {
 	p.epoch++
-	p.known, p.start = false, start
+	p.known, p.start, p.byHand = false, start, -1
 	p.buf.dropFrom(0, s.budget)
 	p.fetch.need, p.fetch.stuck, p.fetch.corrupt = 0, 0, nil
 	p.fetch.validate, p.fetch.lost = false, false

@@ -13,6 +13,7 @@ import (
 	"time"
 
 	"github.com/stretchr/testify/require"
+	"github.com/twmb/franz-go/pkg/kerr"
 	"github.com/twmb/franz-go/pkg/kfake"
 	"github.com/twmb/franz-go/pkg/kmsg"
 
@@ -60,11 +61,14 @@ func simulate(t *testing.T, first, n uint64) {
 	if n >= simSeeds && !t.Failed() {
 		require.False(t, slices.Contains([]int{total.Delivered, total.Commits, total.Refused, total.Assigned, total.Revoked, total.Lost,
 			total.Harmed, total.Crashes, total.Again}, 0), "the simulation does not do much: %+v", total)
+		require.LessOrEqual(t, total.Unstuck, int(n)/20, "rebalances that did not end: kfake's mistake is seldom that")
 	}
 }
 
 // simCounts say how much has happened.
-type simCounts struct{ Produced, Delivered, Again, Commits, Refused, Assigned, Revoked, Lost, Harmed, Crashes int }
+type simCounts struct {
+	Produced, Delivered, Again, Commits, Refused, Assigned, Revoked, Lost, Harmed, Crashes, Unstuck int
+}
 
 func (a *simCounts) add(b simCounts) {
 	a.Produced += b.Produced
@@ -77,6 +81,7 @@ func (a *simCounts) add(b simCounts) {
 	a.Lost += b.Lost
 	a.Harmed += b.Harmed
 	a.Crashes += b.Crashes
+	a.Unstuck += b.Unstuck
 }
 
 // A groupSim is one group and what happens to it.
@@ -108,6 +113,7 @@ type groupSim struct {
 	commits int
 	harmed  int
 	crashes int
+	unstuck int
 }
 
 func newGroupSim(t *testing.T, c *kafkatest.Cluster, seed uint64) *groupSim {
@@ -265,6 +271,27 @@ func (s *groupSim) miss(since map[string]time.Time) {
 	s.notef("%d members are missed: %v", len(req.Members), err)
 }
 
+// unstick ends a rebalance that goes on for long. kfake miscounts when a member goes that waits for its SyncGroup: from then on it misses
+// one JoinGroup, and a rebalance only ends with its timeout, which every join begins anew. Joins are refused for as long as that. A
+// real coordinator neither miscounts nor begins anew.
+func (s *groupSim) unstick(since *time.Time) {
+	if s.c.Fake().GroupInfo(s.group).State != "PreparingRebalance" {
+		*since = time.Now()
+		return
+	}
+	if time.Since(*since) < 3*simRebalanceTime {
+		return
+	}
+	refused := s.c.Fake().Fault(kfake.Fault{Keys: []kmsg.Key{kmsg.JoinGroup}, Group: s.group, Err: kerr.CoordinatorLoadInProgress, Count: -1})
+	time.Sleep(simRebalanceTime + time.Second)
+	refused.Remove()
+	s.notef("a rebalance that kfake does not end was ended")
+	s.journal.mu.Lock()
+	s.unstuck++
+	s.journal.mu.Unlock()
+	*since = time.Now()
+}
+
 // produce writes a few records to some partitions.
 func (s *groupSim) produce() {
 	for range 1 + s.rand.IntN(3) {
@@ -289,9 +316,10 @@ func (s *groupSim) counted(j *chronicle, group *kfake.GroupInfo) {
 
 // caughtUp waits until every record was delivered and every partition has its one owner: I12.
 func (s *groupSim) caughtUp() {
-	nobodys := make(map[string]time.Time)
+	nobodys, since := make(map[string]time.Time), time.Now()
 	for time.Since(s.healed) < simHealed {
 		s.miss(nobodys)
+		s.unstick(&since)
 		if s.journal.unread() == 0 && s.shared() {
 			return
 		}
@@ -402,6 +430,6 @@ func (s *groupSim) count() (n simCounts) {
 	for _, times := range s.refused {
 		n.Refused += times
 	}
-	n.Commits, n.Harmed, n.Crashes = s.commits, s.harmed, s.crashes
+	n.Commits, n.Harmed, n.Crashes, n.Unstuck = s.commits, s.harmed, s.crashes, s.unstuck
 	return n
 }
