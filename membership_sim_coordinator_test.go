@@ -29,6 +29,7 @@ type modelCoordinator struct {
 	deadline   time.Time            // of the rebalance
 
 	written modelWritten
+	offsets map[TopicPartition]int64 // committed
 }
 
 type modelState int8
@@ -65,7 +66,8 @@ type modelJoined struct {
 }
 
 func newModelCoordinator(s *simulation) *modelCoordinator {
-	return &modelCoordinator{s: s, members: map[string]*modelMember{}, statics: map[string]string{}, pending: map[string]time.Time{}}
+	return &modelCoordinator{s: s, members: map[string]*modelMember{}, statics: map[string]string{}, pending: map[string]time.Time{},
+		offsets: map[TopicPartition]int64{}}
 }
 
 // here says whether a request to node finds the coordinator.
@@ -305,7 +307,8 @@ func (c *modelCoordinator) heartbeat(id, instance string, generation int32) prot
 	return protocol.None
 }
 
-// commit says what OffsetCommit would.
+// commit says what OffsetCommit would. It is taken also while the group prepares a rebalance: the members give up what they had
+// then.
 func (c *modelCoordinator) commit(id, instance string, generation int32) protocol.ErrorCode {
 	if code := c.knows(id, instance); code != protocol.None {
 		return code
@@ -318,6 +321,14 @@ func (c *modelCoordinator) commit(id, instance string, generation int32) protoco
 	}
 	c.members[id].until = c.s.now.Add(simSession)
 	return protocol.None
+}
+
+// share gives what the leader has assigned to a member.
+func (c *modelCoordinator) share(id string) []TopicPartition {
+	if m := c.members[id]; m != nil {
+		return m.assigned
+	}
+	return nil
 }
 
 func (c *modelCoordinator) leave(id string) {

@@ -33,9 +33,10 @@ func (m *simMember) join(a actJoin) {
 	}
 	node := m.nodeNow()
 	answered := func(r modelJoined) func() {
+		counted := s.now
 		return func() {
 			if r.code == protocol.None && (m.m.round == a.round || m.m.late == a.round) {
-				m.answer, m.joinedAt = r, s.now
+				m.answer, m.joinedAt = r, counted
 			}
 			m.post(evJoined{round: a.round, joinAnswer: r.joinAnswer})
 		}
@@ -121,8 +122,25 @@ func (m *simMember) beat(a actBeat) {
 		if code == protocol.None {
 			code = s.co.heartbeat(id, m.instance, generation)
 		}
-		return func() { m.post(evBeat{beats: a.beats, code: code}) }
+		return func() {
+			gone := a.beats == m.m.beats && m.goneBy(code)
+			m.post(evBeat{beats: a.beats, code: code})
+			if gone && len(m.owned) > 0 {
+				s.wrongf("%s is told %v, and keeps %d partitions", m.name, code, len(m.owned))
+			}
+		}
 	}, func() { m.post(evBeat{beats: a.beats, err: errSim}) })
+}
+
+// goneBy says whether a code means that the group has moved past the member; of a generation that it does not know yet, one cannot say.
+func (m *simMember) goneBy(code protocol.ErrorCode) bool {
+	switch code {
+	case protocol.UnknownMemberID, protocol.FencedInstanceID:
+		return true
+	case protocol.IllegalGeneration:
+		return m.m.state != memberSyncing && m.m.late == 0
+	}
+	return false
 }
 
 func (m *simMember) leave(a actLeave) {
@@ -167,6 +185,7 @@ func (m *simMember) request(lane bool, timeout time.Duration, arrive func() func
 		m.lane = at
 	}
 	lostRequest, lostAnswer := s.chance(3), s.chance(3)
+	lostRequest = lostRequest || at.Before(m.cut)
 	over := false
 	fail := func() {
 		if !over {
@@ -200,8 +219,11 @@ func (m *simMember) request(lane bool, timeout time.Duration, arrive func() func
 	})
 }
 
-// back is the way of an answer.
+// back is the way of an answer. One to a member that is cut off is lost.
 func (m *simMember) back(f func()) {
+	if m.s.now.Before(m.cut) {
+		return
+	}
 	d := m.s.between(time.Millisecond, 20*time.Millisecond)
 	if m.s.chance(2) {
 		d += m.s.between(0, 5*time.Second)

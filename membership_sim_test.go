@@ -11,8 +11,8 @@ import (
 	"testing"
 	"time"
 
+	"github.com/seed-7379b4e8/kafka/internal/checker"
 	"github.com/seed-7379b4e8/kafka/internal/cluster"
-	"github.com/seed-7379b4e8/kafka/protocol"
 )
 
 var (
@@ -28,10 +28,12 @@ const (
 	simFaults    = 90 * time.Second
 	simQuiet     = 2*simRebalance + 2*simSession
 	simRest      = 15 * time.Second
+	simLength    = simFaults + simQuiet + simRest
 )
 
 // TestMembershipSim plays several members against a model of the coordinator, with everything that can go wrong between
-// them, in virtual time. A seed is one exactly repeatable course of events.
+// them, in virtual time. They read, and commit what is settled; what happens goes into a journal, which the checker holds to what
+// a group promises. A seed is one exactly repeatable course of events.
 func TestMembershipSim(t *testing.T) {
 	first, n := uint64(1), *simSeeds
 	if *simSeed != 0 {
@@ -52,13 +54,17 @@ func TestMembershipSim(t *testing.T) {
 		total.add(s.totals)
 	}
 	t.Logf("%d seeds: %+v", n, total)
-	if *simSeed == 0 && (total.Losses == 0 || total.Rounds == 0 || total.Moves == 0 || total.Crashes == 0 || total.Refused == 0 || total.Parked == 0) {
+	if *simSeed == 0 && slices.Contains([]int{total.Losses, total.Rounds, total.Moves, total.Crashes, total.Refused, total.Parked,
+		total.Delivered, total.Again, total.Commits, total.Excused}, 0) {
 		t.Error("the faults do not do anything")
 	}
 }
 
 // simTotals says how much has happened.
-type simTotals struct{ Actions, Rounds, GiveUps, Losses, Moves, Crashes, Refused, Parked, Unwanted int }
+type simTotals struct {
+	Actions, Rounds, GiveUps, Losses, Moves, Crashes, Refused, Parked, Unwanted int
+	Delivered, Again, Commits, Excused, Late                                    int
+}
 
 func (a *simTotals) add(b simTotals) {
 	a.Actions += b.Actions
@@ -70,6 +76,11 @@ func (a *simTotals) add(b simTotals) {
 	a.Refused += b.Refused
 	a.Parked += b.Parked
 	a.Unwanted += b.Unwanted
+	a.Delivered += b.Delivered
+	a.Again += b.Again
+	a.Commits += b.Commits
+	a.Excused += b.Excused
+	a.Late += b.Late
 }
 
 // A simulation is one queue of things that happen, each at its time.
@@ -82,8 +93,11 @@ type simulation struct {
 	co     *modelCoordinator
 	all    []*simMember
 	topics map[string]int
-	faulty bool      // things go wrong
-	denied time.Time // JoinGroup is refused until then
+	faulty bool                     // things happen that the members have to cope with
+	order  bool                     // but nothing goes wrong: members only come and go, and nothing may be lost or delivered twice
+	denied time.Time                // JoinGroup is refused until then
+	logs   map[TopicPartition]int64 // where they end
+	events []checker.Event
 	trace  []simTrace
 	wrong  []string
 	totals simTotals
@@ -110,7 +124,8 @@ func (q *simQueue) Pop() any {
 }
 
 func newSimulation(seed uint64) *simulation {
-	s := &simulation{rng: rand.New(rand.NewPCG(seed, 1)), now: time.Unix(1_000_000, 0), faulty: true, topics: map[string]int{"a": 6, "b": 3}}
+	s := &simulation{rng: rand.New(rand.NewPCG(seed, 1)), now: time.Unix(1_000_000, 0), faulty: true, order: seed%4 == 0,
+		topics: map[string]int{"a": 6, "b": 3}, logs: map[TopicPartition]int64{}}
 	s.begin = s.now
 	s.co = newModelCoordinator(s)
 	sticky, usual := CooperativeStickyAssignor, []Assignor{RangeAssignor, CooperativeStickyAssignor}
@@ -142,7 +157,7 @@ func (s *simulation) between(low, high time.Duration) time.Duration {
 }
 
 // chance is true in p of a hundred, while faults are on.
-func (s *simulation) chance(p int) bool { return s.rng.IntN(100) < p && s.faulty }
+func (s *simulation) chance(p int) bool { return s.rng.IntN(100) < p && s.faulty && !s.order }
 
 func (s *simulation) tracef(format string, args ...any) {
 	s.trace = append(s.trace, simTrace{s.now.Sub(s.begin), format, args})
@@ -177,9 +192,11 @@ func (s *simulation) wrongf(format string, args ...any) {
 func (s *simulation) run() {
 	s.after(0, s.everySoOften)
 	s.after(0, s.faults)
+	s.after(0, s.produce)
 	s.after(simFaults, func() {
 		s.tracef("faults end")
 		s.faulty = false
+		s.all[0].topics = []string{"a", "b"} // somebody is to read everything
 		for _, m := range s.all {
 			m.heal()
 		}
@@ -191,7 +208,7 @@ func (s *simulation) run() {
 		rounds = s.totals.Rounds
 		s.checkRest()
 	})
-	end := s.now.Add(simFaults + simQuiet + simRest)
+	end := s.begin.Add(simLength)
 	for len(s.queue) > 0 && len(s.wrong) == 0 {
 		item := heap.Pop(&s.queue).(simItem)
 		if item.at.After(end) {
@@ -205,6 +222,7 @@ func (s *simulation) run() {
 		if s.totals.Rounds != rounds {
 			s.wrongf("a group at rest has rebalanced")
 		}
+		s.checkJournal()
 	}
 }
 
@@ -220,7 +238,11 @@ func (s *simulation) faults() {
 		return
 	}
 	m := s.all[s.rng.IntN(len(s.all))]
-	switch s.rng.IntN(10) {
+	what, pause := s.rng.IntN(10), 4*time.Second
+	if s.order { // often, so that members leave in the middle of a rebalance, too
+		what, pause = []int{2, 3, 8}[what%3], 2*time.Second
+	}
+	switch what {
 	case 0:
 		s.totals.Moves++
 		s.tracef("the coordinator moves to node %d", s.co.node+1)
@@ -241,7 +263,7 @@ func (s *simulation) faults() {
 		m.stopPolling()
 		s.after(s.between(0, 8*time.Second), m.poll)
 	case 5, 6:
-		m.commit()
+		m.busy = s.now.Add(s.between(0, 10*time.Second))
 	case 7:
 		if s.chance(30) {
 			s.denied = s.now.Add(s.between(0, 3*time.Second))
@@ -249,8 +271,11 @@ func (s *simulation) faults() {
 	case 8:
 		s.topics["a"] = min(s.topics["a"]+1, 9)
 		s.grown()
+	case 9:
+		m.cut = s.now.Add(s.between(0, 2*simSession))
+		s.tracef("%s is cut off for %v", m.name, m.cut.Sub(s.now))
 	}
-	s.after(s.between(0, 4*time.Second), s.faults)
+	s.after(s.between(0, pause), s.faults)
 }
 
 // grown lets the leader notice that there are more partitions.
@@ -267,6 +292,7 @@ func (s *simulation) evicted(id string) {
 	for _, m := range s.all {
 		if m.m != nil && m.m.memberID == id {
 			m.evictedAt = s.now
+			m.expired()
 			s.tracef("%s (%s) is counted no more", m.name, id)
 		}
 	}
@@ -283,11 +309,15 @@ func (s *simulation) checkRest() {
 		for _, t := range m.topics {
 			wanted[t] = true
 		}
-		for tp := range m.owned {
-			if other := owner[tp]; other != "" {
-				s.wrongf("%v is owned by %s and %s", tp, other, m.name)
+		share := s.co.share(m.m.memberID)
+		for _, o := range m.sorted() {
+			if other := owner[o.tp]; other != "" {
+				s.wrongf("%v is owned by %s and %s", o.tp, other, m.name)
 			}
-			owner[tp] = m.name
+			if !slices.Contains(share, o.tp) {
+				s.wrongf("%v is owned by %s, which was not given it", o.tp, m.name)
+			}
+			owner[o.tp] = m.name
 		}
 	}
 	for topic := range wanted {
@@ -314,9 +344,10 @@ type simMember struct {
 	life       int // incarnation
 	alive      bool
 	subscribed bool
-	node       int // where it takes the coordinator to be; -1 unknown
+	node       int       // where it takes the coordinator to be; -1 unknown
+	cut        time.Time // nothing goes to the coordinator, or comes from it, before then
 	owned      map[TopicPartition]*simOwned
-	joinedAt   time.Time // of the generation it is in
+	joinedAt   time.Time // when the coordinator has counted it in the generation it is in
 	evictedAt  time.Time // when the coordinator has stopped counting it
 	answer     modelJoined
 	share      []TopicPartition
@@ -325,11 +356,15 @@ type simMember struct {
 	giving     uint64 // the give-up under way; 0: none
 	second     int64  // of the actions counted
 	actions    int
-}
 
-type simOwned struct {
-	since   time.Time
-	dropped bool // its topic is not subscribed any more: the next rebalance gives it up
+	reader    string        // its name in the journal, that of this incarnation
+	gone      bool          // the journal has it that the group does not count it
+	sub       *subscription // whose turns tell what is settled
+	away      bool          // the application takes no messages
+	busy      time.Time     // nor before then
+	listening int           // calls of the listener that run or are to run: nothing is handed out meanwhile
+	heard     time.Time     // when the last of them returns
+	commits   []*simCommit  // one after the other
 }
 
 func (m *simMember) eager() bool {
@@ -343,15 +378,20 @@ func (m *simMember) boot() {
 	}
 	m.life++
 	m.alive, m.node, m.owned, m.lane, m.evictedAt, m.giving = true, -1, map[TopicPartition]*simOwned{}, time.Time{}, time.Time{}, 0
+	m.reader, m.gone, m.sub, m.away, m.busy = fmt.Sprintf("%s.%d", m.name, m.life), false, newSubscription(), false, time.Time{}
+	m.listening, m.heard, m.commits = 0, time.Time{}, nil
 	m.topics = []string{"a", "b"}
 	m.m = &membership{generation: -1, cfg: membershipConfig{instance: m.instance, heartbeat: 3 * time.Second,
 		backoff: cluster.Backoff{Min: 100 * time.Millisecond, Max: time.Second, Rand: m.s.rng.Float64}}}
 	m.s.tracef("%s starts", m.name)
 	m.subscribe()
+	m.get()
+	m.autoCommit()
 }
 
 func (m *simMember) crash() {
 	m.s.tracef("%s crashes", m.name)
+	m.expired()
 	m.alive = false
 	m.life++
 	clear(m.owned)
@@ -359,6 +399,7 @@ func (m *simMember) crash() {
 
 // heal ends what the faults have left behind.
 func (m *simMember) heal() {
+	m.cut = time.Time{}
 	m.boot()
 	m.subscribe()
 	m.poll()
@@ -371,7 +412,7 @@ func (m *simMember) subscribe() {
 	for tp, o := range m.owned {
 		o.dropped = o.dropped || !slices.Contains(m.topics, tp.Topic)
 	}
-	m.subscribed = true
+	m.subscribed, m.away = true, false
 	m.post(evWanted{reason: "subscribed"})
 }
 
@@ -379,6 +420,7 @@ func (m *simMember) unsubscribe() {
 	if m.alive && m.subscribed {
 		m.s.totals.Unwanted++
 		m.subscribed = false
+		m.settle(m.sub.settleReturned)
 		m.post(evUnwanted{})
 	}
 }
@@ -386,34 +428,16 @@ func (m *simMember) unsubscribe() {
 func (m *simMember) stopPolling() {
 	if m.alive && m.subscribed {
 		m.s.totals.Parked++
+		m.away = true
 		m.post(evPollExpired{})
 	}
 }
 
 func (m *simMember) poll() {
 	if m.alive && m.subscribed {
+		m.away = false
 		m.post(evPolled{})
 	}
-}
-
-// commit is one of the application's, that may be refused.
-func (m *simMember) commit() {
-	if !m.alive || !m.m.settled() || m.m.generation < 0 {
-		return
-	}
-	generation, id := m.m.generation, m.m.memberID
-	m.request(false, 2*time.Second, func() func() {
-		if m.s.co.here(m.node) != protocol.None {
-			return func() {}
-		}
-		code := m.s.co.commit(id, m.instance, generation)
-		return func() {
-			if code != protocol.None {
-				m.s.totals.Refused++
-				m.post(evRefused{generation: generation, code: code})
-			}
-		}
-	}, func() {})
 }
 
 // post takes a step and carries out what follows.
@@ -490,98 +514,5 @@ func (m *simMember) do(action any) {
 			m.crash()
 			m.boot()
 		})
-	}
-}
-
-// slow is how long an application takes to give partitions up.
-func (m *simMember) slow() time.Duration {
-	if m.s.chance(5) {
-		return m.s.between(0, simRebalance+5*time.Second)
-	}
-	return m.s.between(0, time.Second)
-}
-
-func (m *simMember) giveUp(a actGiveUp) {
-	m.giving = a.turn
-	done := func() {
-		if m.giving == a.turn {
-			m.giving = 0
-		}
-		m.post(evGivenUp{turn: a.turn})
-	}
-	switch {
-	case a.lost:
-		m.s.totals.Losses++
-		clear(m.owned)
-		m.later(m.slow(), done)
-	default:
-		goes := maps.Clone(m.owned)
-		maps.DeleteFunc(goes, func(_ TopicPartition, o *simOwned) bool { return !a.all && !m.eager() && !o.dropped })
-		if len(goes) == 0 && !a.all {
-			m.later(0, done)
-			return
-		}
-		m.s.totals.GiveUps++
-		m.drop(goes, done)
-	}
-}
-
-// drop gives partitions up after a while, those that are still held then.
-func (m *simMember) drop(parts map[TopicPartition]*simOwned, done func()) {
-	m.later(m.slow(), func() {
-		for tp, o := range parts {
-			if m.owned[tp] == o {
-				delete(m.owned, tp)
-			}
-		}
-		done()
-	})
-}
-
-func (m *simMember) apply(a actApply) {
-	share := make(map[TopicPartition]bool)
-	for _, tp := range m.share {
-		share[tp] = true
-	}
-	gone := make(map[TopicPartition]*simOwned)
-	for tp, o := range m.owned {
-		if !share[tp] || o.dropped {
-			gone[tp] = o
-		}
-	}
-	take := func() {
-		if m.m.round != a.round {
-			m.post(evApplied{round: a.round})
-			return
-		}
-		for tp := range share {
-			if slices.Contains(m.topics, tp.Topic) {
-				m.own(tp)
-			}
-		}
-		if m.evictedAt.Before(m.joinedAt) {
-			m.evictedAt = time.Time{} // what it had before is its own again
-		}
-		m.later(m.slow(), func() { m.post(evApplied{round: a.round, again: len(gone) > 0}) })
-	}
-	if len(gone) == 0 {
-		take()
-		return
-	}
-	m.drop(gone, take)
-}
-
-// own takes a partition, or keeps it, which nobody else may have whom the coordinator still counts (I9).
-func (m *simMember) own(tp TopicPartition) {
-	for _, other := range m.s.all {
-		if !m.evictedAt.Before(m.joinedAt) {
-			break // it does not know yet
-		}
-		if o := other.owned[tp]; other != m && other.alive && o != nil && other.evictedAt.Before(o.since) {
-			m.s.wrongf("%s takes %v in generation %d while %s owns it since %.3f s", m.name, tp, m.m.generation, other.name, o.since.Sub(m.s.begin).Seconds())
-		}
-	}
-	if m.owned[tp] == nil {
-		m.owned[tp] = &simOwned{since: m.s.now}
 	}
 }

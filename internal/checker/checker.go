@@ -242,7 +242,7 @@ func (c *check) left(e Event) {
 	m.busy = ""
 	delete(m.owns, e.TP)
 	for other := range maps.Values(c.members) {
-		if other.owns[e.TP] != nil {
+		if other.owns[e.TP] != nil && (m.expired || !other.expired) {
 			return // the group has given it on long ago
 		}
 	}
@@ -310,7 +310,11 @@ func (c *check) deliveredInTurn(e Event, l *logState, own *ownership) {
 			c.failf("I3", e.Member, e.TP, "offset %d is missing: the position was %d, and %d comes first", missing, own.position, e.Offset)
 		}
 	case own.start >= 0:
-		if missing, ok := c.unread(l, own.start, e.Offset); ok {
+		from := own.start
+		if c.member(e.Member).expired {
+			from = max(from, l.committed) // of others, that have it by now
+		}
+		if missing, ok := c.unread(l, from, e.Offset); ok {
 			c.failf("I11", e.Member, e.TP, "starts at %d without a word, past offset %d, and %d is committed", e.Offset, missing, own.start)
 		}
 	}
@@ -358,7 +362,7 @@ func (c *check) position(e Event) {
 	l := c.log(e.TP)
 	missing, skips := c.unread(l, own.position, e.Offset)
 	switch {
-	case own.position < 0 && own.start >= 0 && e.Offset != own.start:
+	case own.position < 0 && own.start >= 0 && e.Offset != own.start && !(c.member(e.Member).expired && e.Offset == l.committed):
 		c.failf("I11", e.Member, e.TP, "starts at %d without a word, and %d is committed", e.Offset, own.start)
 	case own.position >= 0 && e.Offset < own.position:
 		c.failf("I7", e.Member, e.TP, "the position goes from %d back to %d", own.position, e.Offset)
