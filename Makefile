@@ -25,6 +25,7 @@ demo: ## watch a group share a small stream on an embedded broker (KAFKA_BOOTSTR
 
 test: ## all tests that need nothing but Go, with the race detector
 	$(call each,go test -race -shuffle=on -timeout 10m ./...)
+	go test -count=1 -run 'Allocat|Bombs' . ./internal/compress # the budgets of allocations, which the race detector would break
 
 test-kafka: need-others ## the tests on real brokers (KAFKA_VERSION=3.9.1: that release; KAFKA_BOOTSTRAP=host:port: that cluster)
 	cd internal/kafkatest && go test -count=1 -race -tags kafka -skip '/kfake' -p 1 -timeout 40m ./...

@@ -1,6 +1,7 @@
 package kafka
 
 import (
+	"sync/atomic"
 	"testing"
 	"time"
 
@@ -179,16 +180,18 @@ func TestErrors_OffsetForLeaderEpoch(t *testing.T) {
 	for code, want := range cases {
 		t.Run(code.Name(), func(t *testing.T) {
 			inBubble(t, fakebroker.Options{Nodes: 2}, func(t *testing.T, k *fakebroker.Cluster) {
+				var before atomic.Int64 // what the change of leaders has cost
 				c, tp := leaderChanges(t, k, func(call *fakebroker.Call) fakebroker.Reply {
+					before.CompareAndSwap(0, int64(k.Count(protocol.KeyMetadata)))
 					resp := call.Default().(*protocol.OffsetForLeaderEpochResponse)
 					p := &resp.Topics[0].Partitions[0]
 					p.ErrorCode, p.LeaderEpoch, p.EndOffset = code, -1, -1
 					return fakebroker.Reply{Response: resp}
 				})
-				refreshed := k.Count(protocol.KeyMetadata)
 				errs := errorsUntil(t, c, "b")
 				requireAt(t, c, tp, 2)
-				refreshed = k.Count(protocol.KeyMetadata) - refreshed
+				refreshed := k.Count(protocol.KeyMetadata) - int(before.Load())
+				t.Logf("%d times", refreshed)
 				asked := k.Count(protocol.KeyOffsetForLeaderEpoch)
 				switch want {
 				case epochSkip:

@@ -23,6 +23,7 @@ func newRooms(t testing.TB, opts ...ConsumerOption) *rooms {
 	c, err := NewConsumer(append([]ConsumerOption{WithLogger(nil), WithBootstrapServers("none.invalid:9092")}, opts...)...)
 	require.NoError(t, err)
 	c.state.Store(stateRunning)
+	c.fetcher.flow.end() // no fetcher runs that would give the headroom back
 	return &rooms{Consumer: c, t: t}
 }
 
