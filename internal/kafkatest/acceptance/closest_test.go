@@ -85,7 +85,7 @@ func TestClosest_TheNamedReplicaIsAskedFromThenOn(t *testing.T) {
 	consumer := start(t, r.c, kafka.WithTopics(r.tp.Topic), kafka.WithRackID("near"))
 	r.reads(t, consumer, 0, 2)
 	nearby, elsewhere := r.reads(t, consumer, 2, 22)
-	require.GreaterOrEqual(t, nearby, int64(20))
+	require.GreaterOrEqual(t, nearby, int64(19), "one for each; the first may have been out already")
 	require.Zero(t, elsewhere)
 	ends, err := consumer.EndOffsets(within(t))
 	require.NoError(t, err, "offsets are asked of the leader: the replica would refuse")
