@@ -30,9 +30,9 @@ func TestEveryTestThatIsNamedIsThere(t *testing.T) {
 		return err
 	}))
 	named := 0
-	for _, name := range []string{"migration.md", "internals.md", "guide.md", "operations.md", "performance.md"} {
-		for _, m := range testNamed.FindAllStringSubmatch(page(t, "docs/"+name), -1) {
-			require.True(t, there[m[1]], "docs/%s names %s, which is not there", name, m[1])
+	for name, text := range pages(t) {
+		for _, m := range testNamed.FindAllStringSubmatch(text, -1) {
+			require.True(t, there[m[1]], "%s names %s, which is not there", name, m[1])
 			named++
 		}
 	}

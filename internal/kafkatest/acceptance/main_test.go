@@ -84,7 +84,11 @@ func testLogger() *slog.Logger {
 // read takes n messages with GetOne.
 func read(t *testing.T, consumer *kafka.Consumer, n int, opts ...kafka.GetOption) []*kafka.Message {
 	t.Helper()
-	ctx := within(t)
+	return readIn(within(t), t, consumer, n, opts...)
+}
+
+func readIn(ctx context.Context, t *testing.T, consumer *kafka.Consumer, n int, opts ...kafka.GetOption) []*kafka.Message {
+	t.Helper()
 	var out []*kafka.Message
 	for len(out) < n {
 		m, err := consumer.GetOne(ctx, opts...)

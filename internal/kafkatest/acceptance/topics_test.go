@@ -33,7 +33,7 @@ func TestTopics_MissingAtStartAndAppearingLater(t *testing.T) {
 				position(t, consumer, tpOf(there, 0)) // under latest, what comes from now on is read
 				produce(t, c, there, 0, "meanwhile")
 				require.Equal(t, []string{"meanwhile"}, texts(read(t, consumer, 1)))
-				eventually(t, func() bool { return len(book.matching("WARN", missing)) > 0 }, "nobody says that the topic is missing")
+				book.hasSome(t, "WARN", missing)
 				topics, err := c.Admin().ListTopics(within(t))
 				require.NoError(t, err)
 				require.False(t, topics.Has(missing), "asking for it has created it")
@@ -82,7 +82,7 @@ func TestTopics_AssignedPartitionThatAppearsLater(t *testing.T) {
 					require.Equal(t, []string{"old"}, texts(read(t, consumer, 1)))
 				}
 				require.EqualValues(t, 1, position(t, consumer, tpOf(topic, 0)), "what was there is not new")
-				eventually(t, func() bool { return len(book.matching("WARN", topic, "partitions=[1]")) > 0 }, "nobody says that it is missing")
+				book.hasSome(t, "WARN", topic, "partitions=[1]")
 				for range 3 {
 					nothing(t, consumer, kafka.FromPartitions(tpOf(topic, 1)))
 				}
@@ -175,7 +175,7 @@ func TestTopics_DeletedOneIsWaitedFor(t *testing.T) {
 		consumer := start(t, c, quick, kafka.WithTopics(goes, stays), kafka.WithLogger(book.logger(slog.LevelWarn)))
 		position(t, consumer, tpOf(goes, 0))
 		c.DeleteTopic(t, goes)
-		eventually(t, func() bool { return len(book.matching("WARN", "does not exist", goes)) > 0 }, "nobody says that it is gone")
+		book.hasSome(t, "WARN", "does not exist", goes)
 		require.Len(t, consumer.Assignment(), 3)
 		_, err := consumer.EndOffsets(within(t), tpOf(goes, 0))
 		require.ErrorIs(t, err, protocol.UnknownTopicOrPartition)
