@@ -158,27 +158,27 @@ func (c *Consumer) applyTopic(t *cluster.Topic, w *topicWatch) (events []logEven
 // addPartitions puts those partitions of a subscribed topic into the assignment that are not there yet.
 func (c *Consumer) addPartitions(t *cluster.Topic, w *topicWatch) (events []logEvent) {
 	s := c.sub
-	var add []TopicPartition
-	appeared := false
+	var old, fresh []TopicPartition
 	for i := range t.Partitions {
 		tp := TopicPartition{Topic: t.Name, Partition: int32(i)}
-		if s.partitions[tp] != nil {
-			continue
+		switch {
+		case s.partitions[tp] != nil:
+		case w.appeared(tp.Partition):
+			fresh = append(fresh, tp)
+		default:
+			old = append(slices.Grow(old, len(t.Partitions)-i), tp)
 		}
-		start := c.resetStart()
-		if w.appeared(tp.Partition) {
-			start, appeared = c.newStart(partitionIsNew), true
-		}
-		s.add([]TopicPartition{tp}, start)
-		add = append(add, tp)
 	}
-	if len(add) == 0 {
+	if len(old)+len(fresh) == 0 {
 		return nil
 	}
+	s.add(old, c.resetStart())
+	s.add(fresh, c.newStart(partitionIsNew))
+	add := append(old, fresh...)
 	c.callListener(s.listener, onAssigned, add)
 	s.wake(nil)
 	s.signal()
-	return append(events, logEvent{slog.LevelInfo, "kafka: partitions assigned", []any{"topic", t.Name, "partitions", len(add), "new", appeared}})
+	return append(events, logEvent{slog.LevelInfo, "kafka: partitions assigned", []any{"topic", t.Name, "partitions", len(add), "new", len(fresh) > 0}})
 }
 
 // applyAssigned takes in which partitions of a topic there are, for those assigned by hand: one that has appeared starts at
@@ -190,11 +190,15 @@ func (c *Consumer) applyAssigned(t *cluster.Topic, w *topicWatch) (events []logE
 		case p.tp.Topic != t.Name:
 		case int(p.tp.Partition) < len(t.Partitions):
 			p.missing = false
-			if p.start.unseen && w.appeared(p.tp.Partition) {
-				fresh := c.newStart(partitionIsNew)
-				p.start.reset, p.start.why = fresh.reset, fresh.why
+			if !p.start.unseen {
+				continue
 			}
-			p.start.unseen = false
+			p.start = p.start.with(func(s *startAt) {
+				if s.unseen = false; w.appeared(p.tp.Partition) {
+					fresh := c.newStart(partitionIsNew)
+					s.reset, s.why = fresh.reset, fresh.why
+				}
+			})
 		case !p.missing:
 			p.missing = true
 			missing = append(missing, p.tp.Partition)
@@ -331,11 +335,11 @@ func (c *Consumer) applyLeader(p *partition, meta *cluster.Metadata) (event logE
 	if f.leader != part.Leader {
 		c.fetcher.backToLeader(p)
 		f.retryAt, f.attempts = time.Time{}, 0
-		p.start.asked = false
+		p.asking.asked = false
 	}
 	if p.known && f.lastEpoch >= 0 && part.LeaderEpoch > max(f.leaderEpoch, f.lastEpoch) {
 		f.validate = true
-		p.start.asked = false
+		p.asking.asked = false
 	}
 	f.leader, f.leaderEpoch = part.Leader, part.LeaderEpoch
 	c.fetcher.markDirty(p)

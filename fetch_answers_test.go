@@ -247,7 +247,7 @@ func TestAnswer_OffsetOutOfRange(t *testing.T) {
 		p := r.assign(1)[0]
 		for i := range 5 {
 			r.answer(r.next(), part{code: protocol.OffsetOutOfRange})
-			wait := time.Until(p.start.retryAt)
+			wait := time.Until(p.asking.retryAt)
 			if i == 0 {
 				require.LessOrEqual(t, wait, time.Duration(0), "the first one at once")
 			} else {

@@ -209,6 +209,10 @@ func (f *fetcher) planMain(n *fetchNode, pl *fetchPlan, picked []*partition, par
 	req.SessionID, req.SessionEpoch = s.next()
 	if s.full() {
 		s.forgotten = nil
+		add.counts = make(map[string]int)
+		for p := range s.members {
+			add.counts[p.tp.Topic]++
+		}
 		for p := range s.members {
 			add.partition(p, p.fetch.session)
 		}
@@ -274,6 +278,7 @@ type requestTopics struct {
 	topics    []protocol.FetchRequestTopic
 	forgotten []protocol.FetchRequestForgottenTopic
 	at        map[string]int
+	counts    map[string]int // partitions of each topic, where there may be many
 	forgetAt  map[forgottenPartition]int
 }
 
@@ -286,7 +291,9 @@ func (r *requestTopics) partition(p *partition, e sessionEntry) (noID bool) {
 	if !ok {
 		i = len(r.topics)
 		r.at[p.tp.Topic] = i
-		r.topics = append(r.topics, protocol.FetchRequestTopic{Topic: p.tp.Topic, TopicID: e.topicID})
+		r.topics = append(r.topics, protocol.FetchRequestTopic{
+			Topic: p.tp.Topic, TopicID: e.topicID, Partitions: make([]protocol.FetchRequestPartition, 0, max(r.counts[p.tp.Topic], 1)),
+		})
 	}
 	part := protocol.NewFetchRequestPartition()
 	part.Partition = p.tp.Partition

@@ -254,9 +254,9 @@ func (f *fetcher) outOfRange(p *partition) {
 		return
 	}
 	// A broker that refuses what it named itself is not asked as fast as it answers.
-	start.attempts = p.fetch.resets
-	start.retryAt = time.Now().Add(f.backoff.After(start.attempts))
 	f.sub.reset(p, start)
+	p.asking.attempts = p.fetch.resets
+	p.asking.retryAt = time.Now().Add(f.backoff.After(p.fetch.resets))
 	p.fetch.resets++
 }
 

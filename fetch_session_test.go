@@ -41,7 +41,7 @@ func TestSession_Epochs(t *testing.T) {
 
 func TestSession_Members(t *testing.T) {
 	s := newFetchSession()
-	named, unnamed := newPartition(TopicPartition{"t", 0}, startAt{}), newPartition(TopicPartition{"u", 0}, startAt{})
+	named, unnamed := newPartition(TopicPartition{"t", 0}, started), newPartition(TopicPartition{"u", 0}, started)
 	s.put(named, sessionEntry{on: true, topicID: testTopicID})
 	s.put(unnamed, sessionEntry{on: true})
 	require.Equal(t, 1, s.unnamed)
@@ -148,7 +148,7 @@ func TestFetchable(t *testing.T) {
 	}
 	for _, c := range cases {
 		t.Run(c.name, func(t *testing.T) {
-			p := newPartition(TopicPartition{"t", 0}, startAt{})
+			p := newPartition(TopicPartition{"t", 0}, started)
 			p.known, p.fetch.leader = true, 1
 			c.change(p)
 			require.Equal(t, c.want, p.fetchable(now, 100))

@@ -23,8 +23,8 @@ func (m *simMember) lookUp(parts []*simOwned) {
 		return
 	}
 	again := func() {
-		parts[0].start.attempts++
-		m.later(m.m.cfg.backoff.After(parts[0].start.attempts), func() { m.lookUp(parts) })
+		parts[0].asking.attempts++
+		m.later(m.m.cfg.backoff.After(parts[0].asking.attempts), func() { m.lookUp(parts) })
 	}
 	node := m.nodeNow()
 	m.request(false, simAnswer, func() func() {

@@ -185,7 +185,7 @@ func (m *simMember) apply(a actApply) {
 		var added []*simOwned
 		for _, tp := range slices.SortedFunc(maps.Keys(share), compareTopicPartitions) {
 			if m.m.round == a.round && share[tp] && m.owned[tp] == nil {
-				o := &simOwned{partition: newPartition(tp, startAt{committed: true, reset: ResetEarliest}), joinedAt: m.joinedAt}
+				o := &simOwned{partition: newPartition(tp, &startAt{committed: true, reset: ResetEarliest, from: -1}), joinedAt: m.joinedAt}
 				o.gated = true
 				m.owned[tp] = o
 				added = append(added, o)

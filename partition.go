@@ -6,7 +6,7 @@ import (
 )
 
 // A partition is the state of one assigned partition. Everything in it is guarded by subscription.mu; the parts name
-// who decides about them.
+// who decides about them. A consumer may have many thousand of them, and most are quiet: it is kept small.
 type partition struct {
 	tp TopicPartition
 
@@ -26,7 +26,8 @@ type partition struct {
 	known     bool              // position is valid
 	position  int64             // offset of the next message to hand out
 	lastEpoch int32             // leader epoch of the batch before position; -1 unknown
-	start     startAt
+	start     *startAt          // many partitions may share one: it is replaced, never changed
+	asking    asking
 
 	handTurn     uint64 // the turn in which it last handed messages out
 	settledTo    int64  // the position when that turn began, or what was committed by hand since
@@ -55,12 +56,26 @@ type startAt struct {
 	fallback    int64 // where there is no committed offset, if hasFallback
 	hasFallback bool
 	why         string
-	from        int64     // the offset that was out of range; -1 where there was none
-	cut         int64     // where the log was cut; 0: it was not, or nothing is left that is known
-	unseen      bool      // assigned by hand, and metadata has not named it yet
-	asked       bool      // a lookup is under way
-	retryAt     time.Time // not before
-	attempts    int
+	from        int64 // the offset that was out of range; -1 where there was none
+	cut         int64 // where the log was cut; 0: it was not, or nothing is left that is known
+	unseen      bool  // assigned by hand, and metadata has not named it yet
+}
+
+// with gives a copy that is changed.
+func (s *startAt) with(change func(s *startAt)) *startAt {
+	c := *s
+	change(&c)
+	return &c
+}
+
+// started is of a partition that has its position.
+var started = &startAt{from: -1}
+
+// asking is how far the question for a partition's position, or whether it holds, has come.
+type asking struct {
+	asked    bool      // a lookup is under way
+	retryAt  time.Time // not before
+	attempts int
 }
 
 // fetchState is the fetcher's: what to ask whom for next.
@@ -68,6 +83,7 @@ type fetchState struct {
 	leader       int32 // broker to ask; -1 unknown
 	leaderEpoch  int32 // -1 unknown
 	replica      int32 // the replica to fetch from; noReplica: the leader
+	lastEpoch    int32 // leader epoch of the record before offset; -1 unknown
 	replicaUntil time.Time
 	topicID      [16]byte
 	offset       int64 // next to ask for, behind what is buffered
@@ -80,7 +96,6 @@ type fetchState struct {
 	need         int     // bytes known to be needed for the next batch, where more than was reserved; 0 unknown
 	corrupt      []int64 // ends of the batches that were found corrupt once, the latest few
 	held         bool    // not to be fetched until a Get call wants it: its batches were dropped to make room for others
-	lastEpoch    int32   // leader epoch of the record before offset; -1 unknown
 	validate     bool    // the leader has changed: the log may have been cut (KIP-320), which is asked first
 	lost         bool    // the position is not in the log, and no reset policy says where to go on
 	compressed   bool    // all of the last record set was: no message points into such a one
@@ -103,14 +118,13 @@ func (f *fetchState) foundCorrupt(next int64) bool {
 // A flight is a partition's part in the last fetch on a side lane.
 type flight struct {
 	on     bool // it is out
+	repeat bool // there was nothing at that offset before
 	node   *fetchNode
 	epoch  uint64
 	offset int64
-	repeat bool // there was nothing at that offset before
 }
 
-func newPartition(tp TopicPartition, start startAt) *partition {
-	start.from = -1
+func newPartition(tp TopicPartition, start *startAt) *partition {
 	return &partition{
 		tp: tp, start: start, lastEpoch: -1, committed: -1, byHand: -1,
 		highwater: -1, stable: -1, logStart: -1,

@@ -10,14 +10,15 @@ import (
 )
 
 // A lookup is a partition about which something is being asked; the answer is void when its epoch has changed meanwhile.
+// There may be one for each of many thousand partitions at a time.
 type lookup struct {
-	p           *partition
-	tp          TopicPartition
+	p           *partition // its tp never changes; all else of it is read with the lock held
 	epoch       uint64
-	start       startAt
-	leaderEpoch int32
+	reset       OffsetReset
+	attempts    int
 	offset      int64 // for a validation: what is to be fetched next
 	lastEpoch   int32 // and the leader epoch of what comes before it
+	leaderEpoch int32
 }
 
 func (l *lookup) void() bool { return l.p.gone || l.p.epoch != l.epoch }
@@ -26,7 +27,7 @@ func (l *lookup) void() bool { return l.p.gone || l.p.epoch != l.epoch }
 func attemptOf(parts []lookup) int {
 	n := 1
 	for _, l := range parts {
-		n = max(n, l.start.attempts+1)
+		n = max(n, l.attempts+1)
 	}
 	return n
 }
@@ -68,15 +69,18 @@ func (c *Consumer) positionLoop(ctx context.Context) {
 // questions gives what is to be asked now, and marks the partitions as asked about.
 func (s *subscription) questions(now time.Time) lookups {
 	q := lookups{ends: make(map[int32][]lookup), epochs: make(map[int32][]lookup)}
-	for tp, p := range s.partitions {
-		if (p.known && !p.fetch.validate && !p.fetch.lost) || p.start.asked {
+	for _, p := range s.partitions {
+		if (p.known && !p.fetch.validate && !p.fetch.lost) || p.asking.asked {
 			continue
 		}
-		if now.Before(p.start.retryAt) {
-			q.again = sooner(q.again, p.start.retryAt)
+		if now.Before(p.asking.retryAt) {
+			q.again = sooner(q.again, p.asking.retryAt)
 			continue
 		}
-		l := lookup{p: p, tp: tp, epoch: p.epoch, start: p.start, leaderEpoch: p.fetch.leaderEpoch, offset: p.fetch.offset, lastEpoch: p.fetch.lastEpoch}
+		l := lookup{
+			p: p, epoch: p.epoch, reset: p.start.reset, attempts: p.asking.attempts,
+			offset: p.fetch.offset, lastEpoch: p.fetch.lastEpoch, leaderEpoch: p.fetch.leaderEpoch,
+		}
 		switch leader := p.fetch.leader; {
 		case !p.known && p.start.committed:
 			q.committed = append(q.committed, l)
@@ -89,7 +93,7 @@ func (s *subscription) questions(now time.Time) lookups {
 		default:
 			q.ends[leader] = append(q.ends[leader], l)
 		}
-		p.start.asked = true
+		p.asking.asked = true
 	}
 	return q
 }
@@ -116,7 +120,7 @@ func waitFor(ctx context.Context, work <-chan struct{}, at time.Time) bool {
 // is to be asked again later. What take logs and why it wants metadata is seen to without the lock.
 func (c *Consumer) settleLookups(parts []lookup, refresh string, take func(l *lookup, out *lookupResult) (again bool)) {
 	backoff := c.cfg.backoff()
-	out := &lookupResult{refresh: refresh}
+	out := &lookupResult{refresh: refresh, info: c.log.Enabled(context.Background(), slog.LevelInfo)}
 	c.sub.mu.Lock()
 	for i := range parts {
 		l := &parts[i]
@@ -124,10 +128,10 @@ func (c *Consumer) settleLookups(parts []lookup, refresh string, take func(l *lo
 			continue
 		}
 		p := l.p
-		p.start.asked = false
+		p.asking.asked = false
 		if take(l, out) {
-			p.start.attempts++
-			p.start.retryAt = time.Now().Add(backoff.After(p.start.attempts))
+			p.asking.attempts++
+			p.asking.retryAt = time.Now().Add(backoff.After(p.asking.attempts))
 		}
 	}
 	c.sub.mu.Unlock()
@@ -140,6 +144,7 @@ func (c *Consumer) settleLookups(parts []lookup, refresh string, take func(l *lo
 
 // A lookupResult is what follows from answers beside the state of partitions.
 type lookupResult struct {
+	info    bool // the log takes that level; there may be an event for each of many thousand partitions
 	events  []logEvent
 	refresh string // why metadata is to be asked for
 }
@@ -148,7 +153,7 @@ type lookupResult struct {
 func (c *Consumer) lookUpCommitted(ctx context.Context, parts []lookup) {
 	tps := make([]TopicPartition, len(parts))
 	for i, l := range parts {
-		tps[i] = l.tp
+		tps[i] = l.p.tp
 	}
 	answers, err := c.askCommitted(ctx, tps, attemptOf(parts))
 	if ctx.Err() != nil {
@@ -156,7 +161,7 @@ func (c *Consumer) lookUpCommitted(ctx context.Context, parts []lookup) {
 	}
 	c.settleLookups(parts, "", func(l *lookup, out *lookupResult) bool {
 		p := l.p
-		a, ok := answers[l.tp]
+		a, ok := answers[p.tp]
 		switch {
 		case err != nil:
 			if !c.committedMayPass(err) {
@@ -167,21 +172,21 @@ func (c *Consumer) lookUpCommitted(ctx context.Context, parts []lookup) {
 			return true // an answer that is not there does not mean that nothing is committed
 		case a.code.Err() != nil:
 			if actionForCommitted(a.code) == committedFail {
-				c.sub.fail(p, brokerError("OffsetFetch", fmt.Sprint(a.node), l.tp, a.code))
+				c.sub.fail(p, brokerError("OffsetFetch", fmt.Sprint(a.node), p.tp, a.code))
 			}
 			return true
 		case a.Offset < 0 && p.start.hasFallback:
 			out.events = append(out.events, logEvent{slog.LevelInfo, "kafka: nothing is committed; starting where this consumer first did",
-				[]any{"group", c.cfg.groupID, "topic", l.tp.Topic, "partition", l.tp.Partition, "offset", p.start.fallback}})
+				[]any{"group", c.cfg.groupID, "topic", p.tp.Topic, "partition", p.tp.Partition, "offset", p.start.fallback}})
 			c.sub.begin(p, p.start.fallback, -1)
 			return false
 		case a.Offset < 0:
-			p.start.committed = false
+			p.start = p.start.with(func(s *startAt) { s.committed = false })
 			c.sub.healed(p)
 			return false
 		}
 		out.events = append(out.events, logEvent{slog.LevelDebug, "kafka: starting at the committed offset",
-			[]any{"group", c.cfg.groupID, "topic", l.tp.Topic, "partition", l.tp.Partition, "offset", a.Offset}})
+			[]any{"group", c.cfg.groupID, "topic", p.tp.Topic, "partition", p.tp.Partition, "offset", a.Offset}})
 		c.sub.begin(p, a.Offset, a.LeaderEpoch)
 		p.committed, p.committedAt = a.Offset, time.Now()
 		return false
@@ -190,9 +195,9 @@ func (c *Consumer) lookUpCommitted(ctx context.Context, parts []lookup) {
 
 // lookUpEnds asks one leader for offsets by the reset policy.
 func (c *Consumer) lookUpEnds(ctx context.Context, node int32, parts []lookup) {
-	questions := make([]offsetQuestion, len(parts))
+	questions, now := make([]offsetQuestion, len(parts)), time.Now()
 	for i, l := range parts {
-		questions[i] = offsetQuestion{tp: l.tp, timestamp: l.start.reset.at(time.Now()), leaderEpoch: l.leaderEpoch}
+		questions[i] = offsetQuestion{tp: l.p.tp, timestamp: l.reset.at(now), leaderEpoch: l.leaderEpoch}
 	}
 	answers, err := c.askOffsets(ctx, node, questions, attemptOf(parts))
 	if ctx.Err() != nil {
@@ -204,50 +209,58 @@ func (c *Consumer) lookUpEnds(ctx context.Context, node int32, parts []lookup) {
 	}
 	c.settleLookups(parts, refresh, func(l *lookup, out *lookupResult) bool {
 		p := l.p
-		a, ok := answers[l.tp]
+		a, ok := answers[p.tp]
 		switch {
 		case !ok:
 			return true
 		case a.code == protocol.None && a.offset >= 0:
-			out.events = append(out.events, c.positioned(p, a))
+			c.positioned(p, a, out)
 			return false
-		case a.code == protocol.None && l.start.reset.kind == resetByDuration: // nothing that young: the end
-			p.start.reset = ResetLatest
+		case a.code == protocol.None && l.reset.kind == resetByDuration: // nothing that young: the end
+			p.start = p.start.with(func(s *startAt) { s.reset = ResetLatest })
 			return false
 		}
 		switch action := actionForListOffsets(a.code); {
-		case action == offsetsNothing && l.start.reset.kind == resetByDuration:
-			p.start.reset = ResetLatest
+		case action == offsetsNothing && l.reset.kind == resetByDuration:
+			p.start = p.start.with(func(s *startAt) { s.reset = ResetLatest })
 			return false
 		case action == offsetsRefresh:
-			out.refresh = a.code.Name() + " for " + l.tp.String()
+			out.refresh = a.code.Name() + " for " + p.tp.String()
 		case action == offsetsFail, action == offsetsNothing: // the ends of a log always exist
-			c.sub.fail(p, brokerError("ListOffsets", fmt.Sprint(node), l.tp, a.code))
+			c.sub.fail(p, brokerError("ListOffsets", fmt.Sprint(node), p.tp, a.code))
 		}
 		return true
 	})
 }
 
 // positioned gives a partition the position that was looked up; every reset is an event for the log.
-func (c *Consumer) positioned(p *partition, a offsetAnswer) logEvent {
-	e := logEvent{level: slog.LevelInfo, msg: "kafka: position reset", args: []any{
-		"topic", p.tp.Topic, "partition", p.tp.Partition, "from", p.start.from, "offset", a.offset, "reason", p.start.why}}
+func (c *Consumer) positioned(p *partition, a offsetAnswer, out *lookupResult) {
+	level := slog.LevelInfo
 	if p.start.from >= 0 {
-		e.level = slog.LevelWarn
+		level = slog.LevelWarn
+	}
+	if out.info || level > slog.LevelInfo {
+		out.events = append(out.events, logEvent{level, "kafka: position reset", []any{
+			"topic", p.tp.Topic, "partition", p.tp.Partition, "from", p.start.from, "offset", a.offset, "reason", p.start.why}})
 	}
 	if c.cfg.groupID != "" && p.start.from < 0 {
 		c.sub.firstStart[p.tp] = a.offset
 	}
 	c.sub.begin(p, a.offset, -1)
-	return e
 }
 
 // tellHopeless makes Get calls tell that there is no position and no policy to find one.
 func (c *Consumer) tellHopeless(ctx context.Context, parts []lookup) {
 	for _, l := range parts {
-		var err error = &NoOffsetForPartitionError{TopicPartition: l.tp, GroupID: c.cfg.groupID}
-		if l.start.from >= 0 {
-			err = c.outOfRangeError(ctx, l.tp, l.start)
+		c.sub.mu.Lock()
+		start, void := *l.p.start, l.void()
+		c.sub.mu.Unlock()
+		if void {
+			continue
+		}
+		var err error = &NoOffsetForPartitionError{TopicPartition: l.p.tp, GroupID: c.cfg.groupID}
+		if start.from >= 0 {
+			err = c.outOfRangeError(ctx, l.p.tp, start)
 		}
 		c.sub.mu.Lock()
 		if !l.void() {

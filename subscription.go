@@ -333,9 +333,10 @@ func (s *subscription) open(p *partition) {
 
 // add puts partitions that are not there yet into the assignment.
 func (s *subscription) add(tps []TopicPartition, start startAt) {
+	start.from = -1
 	for _, tp := range tps {
 		if s.partitions[tp] == nil {
-			p := newPartition(tp, start)
+			p := newPartition(tp, &start)
 			p.gated = s.listener != nil && s.kind.following()
 			s.partitions[tp] = p
 		}
@@ -393,7 +394,7 @@ func (s *subscription) seek(p *partition, offset int64, leaderEpoch int32) {
 	p.fetch.lost = false
 	p.fetch.lastEpoch = leaderEpoch
 	p.fetch.validate = leaderEpoch >= 0 && leaderEpoch < p.fetch.leaderEpoch
-	p.start = startAt{from: -1}
+	p.start, p.asking = started, asking{}
 	if !p.refused {
 		s.clear(p)
 	}
@@ -417,7 +418,7 @@ func (s *subscription) begin(p *partition, offset int64, leaderEpoch int32) {
 // reset takes the position away; it is looked up again as start says.
 func (s *subscription) reset(p *partition, start startAt) {
 	p.epoch++
-	p.known, p.start, p.byHand = false, start, -1
+	p.known, p.start, p.asking, p.byHand = false, &start, asking{}, -1
 	p.buf.dropFrom(0, s.budget)
 	p.fetch.need, p.fetch.stuck, p.fetch.corrupt = 0, 0, nil
 	p.fetch.validate, p.fetch.lost = false, false
@@ -430,7 +431,7 @@ func (s *subscription) reset(p *partition, start startAt) {
 // has, until the application seeks.
 func (s *subscription) lose(p *partition, start startAt) {
 	p.epoch++
-	p.start, p.fetch.lost = start, true
+	p.start, p.asking, p.fetch.lost = &start, asking{}, true
 	s.dirty(p)
 	s.wakeOffsets()
 }
@@ -524,10 +525,8 @@ func (s *subscription) forgetCluster() error {
 			s.setPause(p, false)
 			delete(s.partitions, tp)
 		} else {
-			start := p.start
-			start.asked, start.attempts = false, 0
-			fresh := newPartition(tp, start)
-			fresh.paused = p.paused
+			fresh := newPartition(tp, p.start.with(func(s *startAt) { s.from = -1 }))
+			fresh.asking.retryAt, fresh.paused = p.asking.retryAt, p.paused
 			s.partitions[tp] = fresh
 		}
 	}

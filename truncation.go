@@ -68,7 +68,7 @@ func (c *Consumer) validate(ctx context.Context, node int32, parts []lookup) {
 		refresh = "OffsetForLeaderEpoch failed: " + err.Error()
 	}
 	c.settleLookups(parts, refresh, func(l *lookup, out *lookupResult) bool {
-		end, ok := ends[l.tp]
+		end, ok := ends[l.p.tp]
 		if !ok || l.p.fetch.offset != l.offset || l.p.fetch.leaderEpoch != l.leaderEpoch {
 			return !ok // something has changed: asked again with what holds now
 		}
@@ -81,9 +81,9 @@ func (c *Consumer) validate(ctx context.Context, node int32, parts []lookup) {
 			c.validationDone(l.p)
 			return false
 		case epochRefresh:
-			out.refresh = end.code.Name() + " for " + l.tp.String()
+			out.refresh = end.code.Name() + " for " + l.p.tp.String()
 		default:
-			c.sub.fail(l.p, brokerError("OffsetForLeaderEpoch", fmt.Sprint(node), l.tp, end.code))
+			c.sub.fail(l.p, brokerError("OffsetForLeaderEpoch", fmt.Sprint(node), l.p.tp, end.code))
 		}
 		return true // an error never moves the position
 	})
@@ -91,7 +91,7 @@ func (c *Consumer) validate(ctx context.Context, node int32, parts []lookup) {
 
 func (c *Consumer) validationDone(p *partition) {
 	p.fetch.validate = false
-	p.start.attempts = 0
+	p.asking.attempts = 0
 	c.sub.healed(p)
 	c.sub.dirty(p)
 	c.sub.wakeFetcher()
@@ -105,7 +105,7 @@ func (c *Consumer) validated(l *lookup, end epochEnd) []logEvent {
 		return nil
 	}
 	event := logEvent{slog.LevelWarn, "kafka: the log was cut below what was read", []any{
-		"topic", l.tp.Topic, "partition", l.tp.Partition, "position", p.position, "fetched", l.offset,
+		"topic", l.p.tp.Topic, "partition", l.p.tp.Partition, "position", p.position, "fetched", l.offset,
 		"epoch", l.lastEpoch, "end", end.offset}}
 	switch {
 	case end.offset >= p.position && end.epoch >= 0: // only of what is buffered; its good part comes again
@@ -131,21 +131,21 @@ func (c *Consumer) askEpochs(ctx context.Context, node int32, parts []lookup) (m
 	req := &protocol.OffsetForLeaderEpochRequest{ReplicaID: -1}
 	at := make(map[string]int)
 	for _, l := range parts {
-		i, ok := at[l.tp.Topic]
+		i, ok := at[l.p.tp.Topic]
 		if !ok {
 			i = len(req.Topics)
-			at[l.tp.Topic] = i
-			req.Topics = append(req.Topics, protocol.OffsetForLeaderEpochRequestTopic{Topic: l.tp.Topic})
+			at[l.p.tp.Topic] = i
+			req.Topics = append(req.Topics, protocol.OffsetForLeaderEpochRequestTopic{Topic: l.p.tp.Topic})
 		}
 		req.Topics[i].Partitions = append(req.Topics[i].Partitions, protocol.OffsetForLeaderEpochRequestPartition{
-			Partition: l.tp.Partition, CurrentLeaderEpoch: l.leaderEpoch, LeaderEpoch: l.lastEpoch,
+			Partition: l.p.tp.Partition, CurrentLeaderEpoch: l.leaderEpoch, LeaderEpoch: l.lastEpoch,
 		})
 	}
 	out := make(map[TopicPartition]epochEnd, len(parts))
 	resp, _, err := c.cluster.Do(ctx, node, cluster.KindGeneral, req, broker.CallOptions{Timeout: c.patience(attemptOf(parts))})
 	if _, ok := errors.AsType[*broker.UnsupportedVersionError](err); ok { // it was not even sent: as if the broker had said so
 		for _, l := range parts {
-			out[l.tp] = epochEnd{code: protocol.UnsupportedVersion}
+			out[l.p.tp] = epochEnd{code: protocol.UnsupportedVersion}
 		}
 		return out, nil
 	}

@@ -81,7 +81,7 @@ func TestValidated_CutOfTheBufferLeavesAnOlderEpochToBeAskedAbout(t *testing.T) 
 		r.sub.mu.Lock()
 		defer r.sub.mu.Unlock()
 		p.fetch.leaderEpoch, p.fetch.validate = 3, true
-		l := lookup{p: p, tp: p.tp, epoch: p.epoch, leaderEpoch: 3, offset: p.fetch.offset, lastEpoch: p.fetch.lastEpoch}
+		l := lookup{p: p, epoch: p.epoch, leaderEpoch: 3, offset: p.fetch.offset, lastEpoch: p.fetch.lastEpoch}
 		return r.validated(&l, end)
 	}
 	require.Len(t, validated(epochEnd{epoch: 1, offset: 12}), 1)
@@ -99,7 +99,7 @@ func TestValidated_CutOfTheBufferInThePositionsOwnEpochIsTheEndOfIt(t *testing.T
 	r.takeN(8)
 	r.sub.mu.Lock()
 	defer r.sub.mu.Unlock()
-	l := lookup{p: p, tp: p.tp, epoch: p.epoch, leaderEpoch: 3, offset: p.fetch.offset, lastEpoch: p.fetch.lastEpoch}
+	l := lookup{p: p, epoch: p.epoch, leaderEpoch: 3, offset: p.fetch.offset, lastEpoch: p.fetch.lastEpoch}
 	require.Len(t, r.validated(&l, epochEnd{epoch: 2, offset: 12}), 1)
 	require.False(t, p.fetch.validate)
 }

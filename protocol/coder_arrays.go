@@ -2,6 +2,7 @@ package protocol
 
 import (
 	"fmt"
+	"slices"
 	"unsafe"
 )
 
@@ -49,8 +50,12 @@ func readArray[T any](c *coder, field string, s *[]T, nullable bool, each func(*
 		}
 		return
 	}
-	out := make([]T, 0, firstCapacity[T](n, c.left()))
+	before := c.left()
+	out := make([]T, 0, firstCapacity[T](n, before))
 	for i := range n {
+		if len(out) == cap(out) {
+			out = grown(out, n, before-c.left(), c.left())
+		}
 		var zero T
 		out = append(out, zero)
 		if each(&out[i], c); c.failed != nil {
@@ -66,6 +71,16 @@ func readArray[T any](c *coder, field string, s *[]T, nullable bool, each func(*
 func firstCapacity[T any](n, left int) int {
 	var zero T
 	return min(n, left/max(int(unsafe.Sizeof(zero)), 1)+1)
+}
+
+// grown gives out, which took so many bytes to read and is full, room for more: for all n if what is left can hold the others
+// should they be like the first, for twice as many otherwise.
+func grown[T any](out []T, n, took, left int) []T {
+	rest := n - len(out)
+	if int64(rest)*int64(took) > int64(left)*int64(len(out)) {
+		rest = min(rest, len(out))
+	}
+	return slices.Grow(out, rest)
 }
 
 func (c *coder) int32s(field string, s *[]int32) {

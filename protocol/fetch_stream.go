@@ -20,7 +20,8 @@ type FetchVisitor interface {
 	End(endpoints []FetchResponseNodeEndpoint) error
 }
 
-// FetchedPartition is one partition of a Fetch response. Each is fresh and may be kept.
+// FetchedPartition is one partition of a Fetch response. What it points to may be kept; it itself is filled anew for the next
+// one.
 type FetchedPartition struct {
 	Topic       string                 // up to version 12
 	TopicID     UUID                   // from version 13 on
@@ -38,7 +39,7 @@ func ReadFetchResponse(r io.Reader, size int, version int16, v FetchVisitor) err
 	if err := unsupported(KeyFetch, version); err != nil {
 		return err
 	}
-	s := &fetchStream{newStreamReader(r, size, "FetchResponse", version, Flexible(KeyFetch, version)), v}
+	s := &fetchStream{streamReader: newStreamReader(r, size, "FetchResponse", version, Flexible(KeyFetch, version)), visitor: v}
 	s.response()
 	if s.left > 0 {
 		s.fail("", "%d bytes left over", s.left)
@@ -50,6 +51,7 @@ func ReadFetchResponse(r io.Reader, size int, version int16, v FetchVisitor) err
 type fetchStream struct {
 	streamReader
 	visitor FetchVisitor
+	part    FetchedPartition // that is being read
 }
 
 func (s *fetchStream) response() {
@@ -93,7 +95,8 @@ func (s *fetchStream) topic() {
 }
 
 func (s *fetchStream) partition(name string, id UUID) {
-	p := &FetchedPartition{Topic: name, TopicID: id, Partition: NewFetchResponsePartition()}
+	s.part = FetchedPartition{Topic: name, TopicID: id, Partition: NewFetchResponsePartition()}
+	p := &s.part
 	if c := s.fixed("PartitionIndex", p.Partition.headSize(s.version)); c != nil {
 		p.Partition.codeHead(c)
 	}

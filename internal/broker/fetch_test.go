@@ -17,7 +17,7 @@ import (
 // recorder is a visitor that keeps what it is told; its hooks may be nil.
 type recorder struct {
 	head       *protocol.FetchResponse
-	partitions []*protocol.FetchedPartition
+	partitions []protocol.FetchedPartition
 	ended      bool
 	onRecords  func(size int) []byte
 	onHead     func() error
@@ -39,7 +39,7 @@ func (r *recorder) Records(_ *protocol.FetchedPartition, size int) []byte {
 }
 
 func (r *recorder) Partition(p *protocol.FetchedPartition) error {
-	r.partitions = append(r.partitions, p)
+	r.partitions = append(r.partitions, *p)
 	return nil
 }
 
