@@ -404,12 +404,17 @@ func (m *member) crash(t *testing.T) {
 }
 
 // shared waits until consumers have exactly the partitions between them, each about as many as the others.
-func shared(t *testing.T, tps []kafka.TopicPartition, consumers ...*kafka.Consumer) {
+func shared[C sharer](t *testing.T, tps []kafka.TopicPartition, consumers ...C) {
 	t.Helper()
 	require.Eventually(t, func() bool { return sharedNow(tps, consumers...) }, 20*time.Second, 5*time.Millisecond, "%d partitions are not shared", len(tps))
 }
 
-func sharedNow(tps []kafka.TopicPartition, consumers ...*kafka.Consumer) bool {
+// A sharer can tell which partitions it has.
+type sharer interface {
+	Assignment() []kafka.TopicPartition
+}
+
+func sharedNow[C sharer](tps []kafka.TopicPartition, consumers ...C) bool {
 	var all []kafka.TopicPartition
 	for _, consumer := range consumers {
 		share := consumer.Assignment()

@@ -23,6 +23,7 @@ const (
 	crowdRate    = 5000 // records a second, over all partitions
 	crowdTick    = 10 * time.Millisecond
 	crowdSession = 10 * time.Second
+	crowdBatch   = 500                   // that one call gives at most: enough to catch up soon
 	crowdWork    = 20 * time.Millisecond // that the application needs for what one call gave it, so that a revoke finds something in hand
 
 	// A record is late that is read longer than this after its acknowledgement (in a transaction: after its commit), whatever the
@@ -38,7 +39,8 @@ type crowd struct {
 	topic, group string
 	gaps         bool // offsets do not follow one another: there are transactions
 	opts         []kafka.ConsumerOption
-	journal      *chronicle // what the checker reads; its mu comes after this one
+	begin        func(t *testing.T, m *crowdMember) crowdClient // starts what a member reads with
+	journal      *chronicle                                     // what the checker reads; its mu comes after this one
 
 	mu         sync.Mutex // guards what follows
 	parts      []*crowdPart
@@ -60,9 +62,18 @@ type crowdPart struct {
 	orphaned    []time.Time    // when its owner was killed
 }
 
-// A crowdMember is a consumer whose application takes messages all the time.
+// A crowdClient is what a member reads with: a consumer of this library, unless the crowd is there to be compared with it.
+type crowdClient interface {
+	Assignment() []kafka.TopicPartition
+	generation() (int, bool)                                  // the group's, as the client knows it
+	take() (map[kafka.TopicPartition][]*kafka.Message, error) // waits for messages; kafka.ErrConsumerStopped when it has ended
+	leave(t *testing.T)
+	crash(t *testing.T) // ends it as the end of its process would
+}
+
+// A crowdMember is a client whose application takes messages all the time. Its recorder is what the client tells of its partitions.
 type crowdMember struct {
-	*kafka.Consumer
+	crowdClient
 	recorder
 	name   string
 	ended  <-chan result
@@ -71,10 +82,40 @@ type crowdMember struct {
 }
 
 func newCrowd(c *kafkatest.Cluster, topic, group string, opts ...kafka.ConsumerOption) *crowd {
-	return &crowd{cluster: c, topic: topic, group: group, journal: newChronicle(), opts: append([]kafka.ConsumerOption{
+	cr := &crowd{cluster: c, topic: topic, group: group, journal: newChronicle(), opts: append([]kafka.ConsumerOption{
 		kafka.WithTopics(topic), kafka.WithGroupID(group), cooperative, kafka.WithAutoCommitInterval(time.Second),
 		kafka.WithSessionTimeout(crowdSession), kafka.WithHeartbeatInterval(time.Second), kafka.WithMetadataMaxAge(2 * time.Second),
 	}, opts...)}
+	cr.begin = cr.beginConsumer
+	return cr
+}
+
+// A crowdConsumer is a consumer of this library.
+type crowdConsumer struct{ *kafka.Consumer }
+
+func (cr *crowd) beginConsumer(t *testing.T, m *crowdMember) crowdClient {
+	t.Helper()
+	opts := append(slices.Clone(cr.opts), kafka.WithClientID(m.name), kafka.WithRebalanceListener(m))
+	return crowdConsumer{start(t, cr.cluster, opts...)}
+}
+
+func (c crowdConsumer) take() (map[kafka.TopicPartition][]*kafka.Message, error) {
+	return c.GetMany(context.Background(), kafka.UpTo(crowdBatch))
+}
+
+func (c crowdConsumer) generation() (int, bool) {
+	g, ok := c.GroupMetadata()
+	return int(g.GenerationID), ok
+}
+
+func (c crowdConsumer) leave(t *testing.T) {
+	t.Helper()
+	require.NoError(t, c.Stop(within(t)))
+}
+
+func (c crowdConsumer) crash(t *testing.T) {
+	t.Helper()
+	crash(t, c.Consumer)
 }
 
 // part gives a partition's entries up to an offset. The caller holds mu.
@@ -114,15 +155,14 @@ func (cr *crowd) join(t *testing.T) *crowdMember {
 		}
 		return nil
 	})
-	opts := append(slices.Clone(cr.opts), kafka.WithClientID(m.name), kafka.WithRebalanceListener(m))
-	m.Consumer = start(t, cr.cluster, opts...)
+	m.crowdClient = cr.begin(t, m)
 	m.ended = inBackground(func() error { return cr.application(m) })
 	return m
 }
 
 func (cr *crowd) application(m *crowdMember) error {
 	for ; ; <-time.After(crowdWork) {
-		batch, err := m.GetMany(context.Background(), kafka.UpTo(500)) // enough to catch up soon
+		batch, err := m.take()
 		switch {
 		case errors.Is(err, kafka.ErrConsumerStopped):
 			return nil
@@ -168,7 +208,7 @@ func (cr *crowd) handedOut(m *crowdMember, batch map[kafka.TopicPartition][]*kaf
 // leave stops a member in good order.
 func (cr *crowd) leave(t *testing.T, m *crowdMember) {
 	t.Helper()
-	require.NoError(t, m.Stop(within(t)))
+	m.leave(t)
 	require.NoError(t, ended(t, m.ended).err)
 }
 
@@ -184,21 +224,19 @@ func (cr *crowd) kill(t *testing.T, m *crowdMember) {
 		part.orphaned = append(part.orphaned, time.Now())
 	}
 	cr.mu.Unlock()
-	crash(t, m.Consumer)
+	m.crash(t)
 	require.NoError(t, ended(t, m.ended).err)
 }
 
 // settled waits until members share the partitions and know where they begin.
 func (cr *crowd) settled(t *testing.T, partitions int, members ...*crowdMember) {
 	t.Helper()
-	var consumers []*kafka.Consumer
+	shared(t, allOf(cr.topic, partitions), members...)
 	for _, m := range members {
-		consumers = append(consumers, m.Consumer)
-	}
-	shared(t, allOf(cr.topic, partitions), consumers...)
-	for _, consumer := range consumers {
-		for _, tp := range consumer.Assignment() {
-			position(t, consumer, tp)
+		if own, ok := m.crowdClient.(crowdConsumer); ok { // others are not asked: their first records will tell
+			for _, tp := range own.Assignment() {
+				position(t, own.Consumer, tp)
+			}
 		}
 	}
 }

@@ -121,10 +121,27 @@ func ms(d time.Duration) time.Duration { return d.Round(time.Millisecond) }
 // measure brings a group under load, lets the fault come over it, and counts when all is read.
 func (fault groupFault) measure(t *testing.T, c *kafkatest.Cluster) crowdFigure {
 	t.Helper()
+	cr := fault.crowd(t, c)
+	f := fault.over(t, cr)
+	for _, m := range cr.all {
+		m.inOrder(t)
+	}
+	cr.check(t)
+	return f
+}
+
+func (fault groupFault) crowd(t *testing.T, c *kafkatest.Cluster) *crowd {
+	t.Helper()
 	group := "group-" + kafkatest.TopicName(t)
 	topic := c.NewTopic(t, kafkatest.Topic{Partitions: crowdPartitions, Replicas: 3})
 	cr := newCrowd(c, topic, group, fault.opts...)
 	cr.gaps = fault.txns
+	return cr
+}
+
+// over lets the fault come over a crowd under load, and says what it did, whatever that was.
+func (fault groupFault) over(t *testing.T, cr *crowd) crowdFigure {
+	t.Helper()
 	if fault.aside {
 		cr.keepFrom(t, cr.coordinator(t))
 	}
@@ -149,12 +166,10 @@ func (fault groupFault) measure(t *testing.T, c *kafkatest.Cluster) crowdFigure 
 	f.generations = cr.generation(t, left) - generation
 	for _, m := range cr.all {
 		f.calls += len(m.so())
-		m.inOrder(t)
 	}
 	for _, m := range left {
 		cr.leave(t, m)
 	}
-	cr.check(t)
 	return f
 }
 
@@ -209,9 +224,9 @@ func (cr *crowd) generation(t *testing.T, members []*crowdMember) int {
 	t.Helper()
 	newest := 0
 	for _, m := range members {
-		g, ok := m.GroupMetadata()
+		generation, ok := m.generation()
 		assert.True(t, ok, "%s is not a member", m.name)
-		newest = max(newest, int(g.GenerationID))
+		newest = max(newest, generation)
 	}
 	return newest
 }
