@@ -3,6 +3,7 @@ package kafka
 import (
 	"errors"
 	"fmt"
+	"runtime"
 	"slices"
 	"time"
 
@@ -212,6 +213,11 @@ func (v *fetchVisitor) oversized(p *partition, start []byte) {
 func (v *fetchVisitor) End(endpoints []protocol.FetchResponseNodeEndpoint) error {
 	for _, h := range v.hints {
 		v.f.cluster.Hint(h.tp.Topic, h.tp.Partition, h.leader.LeaderID, h.leader.LeaderEpoch, endpoints)
+	}
+	if v.took > 0 {
+		// What was woken last runs first. Without this that would be whoever plans and sends the next fetch, and a message would wait
+		// for that before it is decoded and handed out.
+		runtime.Gosched()
 	}
 	return nil
 }
