@@ -21,6 +21,35 @@ type fetchPlan struct {
 	setLimit   int   // the largest record set that is not a single batch
 	left       int64 // reserved in the budget, and not used up by record sets
 	side       []*partition
+	visitor    fetchVisitor
+}
+
+// keptParts is how many partitions a plan may have that is kept for the next one: large ones are seldom, such as the first.
+const keptParts = 128
+
+// emptied gives the plan for the next one to be made in its memory; nil where that is too much to keep.
+func (pl *fetchPlan) emptied() *fetchPlan {
+	parts := 0
+	for i := range pl.request.Topics {
+		parts += cap(pl.request.Topics[i].Partitions)
+	}
+	if parts > keptParts || len(pl.request.Topics) > keptParts {
+		return nil
+	}
+	request, side := pl.request, pl.side
+	clear(side)
+	*request = protocol.FetchRequest{Topics: request.Topics[:0]}
+	*pl = fetchPlan{request: request, side: side[:0]}
+	return pl
+}
+
+// newPlan gives an empty plan.
+func (n *fetchNode) newPlan(lane int) *fetchPlan {
+	pl := n.spare[lane]
+	if n.spare[lane] = nil; pl == nil {
+		pl = &fetchPlan{request: &protocol.FetchRequest{}}
+	}
+	return pl
 }
 
 // A verdict says whether a partition can be fetched now.
@@ -61,13 +90,15 @@ func (f *fetcher) planLane(n *fetchNode, lane int, now time.Time) (*fetchPlan, t
 		f.putBack(n, picked)
 		return nil, again // whoever gives memory back wakes the planner
 	}
-	pl := &fetchPlan{node: n.id, lane: lane, left: room, overdue: n.overdue, wait: f.cfg.fetchMaxWait}
-	req := protocol.NewFetchRequest()
+	pl := n.newPlan(lane)
+	pl.node, pl.lane, pl.left, pl.overdue, pl.wait = n.id, lane, room, n.overdue, f.cfg.fetchMaxWait
+	req, topics := pl.request, pl.request.Topics
+	*req = *protocol.NewFetchRequest()
+	req.Topics = topics
 	req.MinBytes = int32(min(int64(f.cfg.fetchMinBytes), room))
 	req.MaxBytes = int32(room)
 	req.IsolationLevel = int8(f.cfg.isolation)
 	req.RackID = f.cfg.rackID
-	pl.request = req
 	partitionBytes := int32(min(int64(f.cfg.maxPartitionBytes), room))
 	pl.setLimit = int(partitionBytes)
 	if lane == mainLane {
@@ -101,6 +132,7 @@ func (f *fetcher) pressing(n *fetchNode, lane int, picked []*partition) bool {
 // there is a reason to look at them again.
 func (f *fetcher) candidates(n *fetchNode, lane int, now time.Time) (picked []*partition, again time.Time) {
 	limit := 2 * f.cfg.maxPartitionBytes
+	picked = n.picked[:0]
 	for range n.dirty.len() {
 		p := n.dirty.pop()
 		if p.fetch.dirty != n {
@@ -127,6 +159,7 @@ func (f *fetcher) candidates(n *fetchNode, lane int, now time.Time) (picked []*p
 			}
 		}
 	}
+	n.picked = picked
 	return picked, again
 }
 
@@ -197,7 +230,7 @@ func (f *fetcher) putBack(n *fetchNode, picked []*partition) {
 func (f *fetcher) planMain(n *fetchNode, pl *fetchPlan, picked []*partition, partitionBytes int32) {
 	s := &n.session
 	req := pl.request
-	var add requestTopics
+	add := requestTopics{topics: req.Topics}
 	changed := picked[:0]
 	for _, p := range picked {
 		e := p.entry(n.id, partitionBytes)
@@ -238,7 +271,7 @@ const lastVersionByName = 12
 
 // planSide fills in a request without a session.
 func (f *fetcher) planSide(n *fetchNode, pl *fetchPlan, picked []*partition, partitionBytes int32) {
-	var add requestTopics
+	add := requestTopics{topics: pl.request.Topics}
 	pl.wait = 0
 	fresh := false
 	for _, p := range picked {
@@ -260,7 +293,7 @@ func (f *fetcher) planSide(n *fetchNode, pl *fetchPlan, picked []*partition, par
 	if !fresh {
 		pl.wait = min(sideWait, f.cfg.fetchMaxWait)
 	}
-	pl.side = picked
+	pl.side = append(pl.side, picked...)
 	pl.request.SessionID, pl.request.SessionEpoch = 0, -1
 	pl.request.Topics = add.topics
 }
@@ -284,17 +317,7 @@ type requestTopics struct {
 
 // partition adds one; it reports whether its topic's id is not known.
 func (r *requestTopics) partition(p *partition, e sessionEntry) (noID bool) {
-	if r.at == nil {
-		r.at = make(map[string]int)
-	}
-	i, ok := r.at[p.tp.Topic]
-	if !ok {
-		i = len(r.topics)
-		r.at[p.tp.Topic] = i
-		r.topics = append(r.topics, protocol.FetchRequestTopic{
-			Topic: p.tp.Topic, TopicID: e.topicID, Partitions: make([]protocol.FetchRequestPartition, 0, max(r.counts[p.tp.Topic], 1)),
-		})
-	}
+	i := r.topic(p.tp.Topic, e.topicID)
 	part := protocol.NewFetchRequestPartition()
 	part.Partition = p.tp.Partition
 	part.CurrentLeaderEpoch = e.leaderEpoch
@@ -302,6 +325,32 @@ func (r *requestTopics) partition(p *partition, e sessionEntry) (noID bool) {
 	part.PartitionMaxBytes = e.maxBytes
 	r.topics[i].Partitions = append(r.topics[i].Partitions, part)
 	return e.topicID == (protocol.UUID{})
+}
+
+// topic gives the index of a topic, in the memory of an earlier request if there is some.
+func (r *requestTopics) topic(name string, id protocol.UUID) int {
+	last := len(r.topics) - 1
+	if last >= 0 && r.topics[last].Topic == name {
+		return last
+	}
+	if i, ok := r.at[name]; ok {
+		return i
+	}
+	if last >= 0 { // with one there is no need to look up anything
+		if r.at == nil {
+			r.at = map[string]int{r.topics[0].Topic: 0}
+		}
+		r.at[name] = last + 1
+	}
+	var parts []protocol.FetchRequestPartition
+	if n := len(r.topics); n < cap(r.topics) {
+		parts = r.topics[:n+1][n].Partitions[:0]
+	}
+	if n := r.counts[name]; n > cap(parts) {
+		parts = make([]protocol.FetchRequestPartition, 0, n)
+	}
+	r.topics = append(r.topics, protocol.FetchRequestTopic{Topic: name, TopicID: id, Partitions: parts})
+	return last + 1
 }
 
 func (r *requestTopics) forget(fp forgottenPartition) {

@@ -47,6 +47,8 @@ type fetchNode struct {
 	id      int32
 	dirty   queue[*partition] // partitions whose part in the next fetch may have changed
 	busy    [lanes]bool
+	spare   [lanes]*fetchPlan // the memory of the last ones
+	picked  []*partition      // by candidates, until the next call
 	session fetchSession
 	overdue int // fetches in a row that were given up
 	failed  int // fetches in a row that failed
@@ -153,15 +155,46 @@ func sooner(a, b time.Time) time.Time {
 	return a
 }
 
-// fetch makes one fetch and takes in how it ended.
+// fetch makes a fetch, and those that follow it on its lane for as long as there is something to ask at once.
 func (f *fetcher) fetch(ctx context.Context, pl *fetchPlan) {
+	for pl != nil {
+		f.fetchOnce(ctx, pl)
+		pl = f.next(ctx, pl)
+	}
+	f.wake()
+}
+
+// next plans what follows a fetch that has landed: without another goroutine, and in the memory of the last plan.
+func (f *fetcher) next(ctx context.Context, pl *fetchPlan) *fetchPlan {
+	f.sub.mu.Lock()
+	defer f.sub.mu.Unlock()
+	n, now := f.node(pl.node), time.Now()
+	if n.spare[pl.lane] == nil {
+		n.spare[pl.lane] = pl.emptied()
+	}
+	if ctx.Err() != nil || pl.lane != mainLane || n.busy[mainLane] || now.Before(n.retryAt) {
+		return nil
+	}
+	next, again := f.planLane(n, mainLane, now)
+	if next != nil {
+		n.busy[mainLane] = true
+		if !again.IsZero() {
+			f.wake() // the planner is to know
+		}
+	}
+	return next
+}
+
+// fetchOnce makes one fetch and takes in how it ended.
+func (f *fetcher) fetchOnce(ctx context.Context, pl *fetchPlan) {
 	wait := pl.wait + overdueAfter<<min(pl.overdue, 5)
 	opts := broker.CallOptions{FirstByteTimeout: min(wait, pl.wait+f.cfg.requestTimeout), MaxVersion: pl.maxVersion}
 	kind := cluster.KindFetch
 	if pl.lane == sideLane {
 		kind = cluster.KindFetchSide
 	}
-	v := &fetchVisitor{f: f, plan: pl}
+	pl.visitor = fetchVisitor{f: f, plan: pl}
+	v := &pl.visitor
 	_, err := f.cluster.Fetch(ctx, pl.node, kind, pl.request, opts, v)
 	refresh := f.landed(pl, v, err, ctx.Err() != nil)
 	if v.code != protocol.None && !fetchRefusalFor(v.code).session {
@@ -170,7 +203,6 @@ func (f *fetcher) fetch(ctx context.Context, pl *fetchPlan) {
 	if refresh != "" {
 		f.cluster.Refresh(refresh)
 	}
-	f.wake()
 }
 
 // landed gives back what a fetch had reserved and frees its lane; stopped says that the consumer ended it.

@@ -7,7 +7,8 @@ import "fmt"
 //
 // The first failure sticks: from then on every call does nothing, so code methods check no errors.
 type coder struct {
-	message  string // schema name, for errors
+	message  string // schema name, for errors; before kind
+	kind     string // Request or Response, where message is an API's name
 	version  int16
 	flexible bool // compact lengths, tagged fields
 	reading  bool
@@ -69,8 +70,8 @@ func (c *coder) err() error {
 	case f == nil:
 		return nil
 	case c.reading:
-		return &DecodeError{Message: c.message, Version: c.version, Field: f.field, Offset: f.offset, Reason: f.reason}
+		return &DecodeError{Message: c.message + c.kind, Version: c.version, Field: f.field, Offset: f.offset, Reason: f.reason}
 	default:
-		return &EncodeError{Message: c.message, Version: c.version, Field: f.field, Reason: f.reason}
+		return &EncodeError{Message: c.message + c.kind, Version: c.version, Field: f.field, Reason: f.reason}
 	}
 }

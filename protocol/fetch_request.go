@@ -87,6 +87,10 @@ func (m *FetchRequest) code(c *coder) {
 	if c.since(11) {
 		c.string("RackID", &m.RackID)
 	}
+	if !c.reading && m.ClusterID == nil && m.ReplicaState == nil {
+		c.noTags() // of a consumer: what there is to write is not worth the closures
+		return
+	}
 	c.tags(
 		taggedField{0, "ClusterID", 12, m.ClusterID != nil, func() { c.nullableString("ClusterID", &m.ClusterID, 12) }},
 		taggedField{1, "ReplicaState", 15, m.ReplicaState != nil, func() {
@@ -123,6 +127,10 @@ func (p *FetchRequestPartition) code(c *coder) {
 		c.int64("LogStartOffset", &p.LogStartOffset)
 	}
 	c.int32("PartitionMaxBytes", &p.PartitionMaxBytes)
+	if !c.reading && p.ReplicaDirectoryID.IsZero() && p.HighWatermark == nil {
+		c.noTags() // as above, for each partition
+		return
+	}
 	c.tags(
 		taggedField{0, "ReplicaDirectoryID", 17, !p.ReplicaDirectoryID.IsZero(), func() {
 			c.uuid("ReplicaDirectoryID", &p.ReplicaDirectoryID)

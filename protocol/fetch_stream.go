@@ -51,11 +51,12 @@ func ReadFetchResponse(r io.Reader, size int, version int16, v FetchVisitor) err
 type fetchStream struct {
 	streamReader
 	visitor FetchVisitor
+	head    FetchResponse    // without topics
 	part    FetchedPartition // that is being read
 }
 
 func (s *fetchStream) response() {
-	h := new(FetchResponse)
+	h := &s.head
 	if c := s.fixed("ThrottleTimeMs", h.headSize(s.version)); c != nil {
 		h.codeHead(c)
 	}

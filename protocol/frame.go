@@ -53,7 +53,7 @@ func AppendResponse(dst []byte, correlation int32, version int16, resp Response)
 
 // writer gives a coder that appends a frame to dst, with room for its size.
 func writer(dst []byte, k APIKey, version int16, kind string) *coder {
-	return &coder{message: k.String() + kind, version: version, flexible: Flexible(k, version), buf: append(dst, 0, 0, 0, 0)}
+	return &coder{message: k.String(), kind: kind, version: version, flexible: Flexible(k, version), buf: append(dst, 0, 0, 0, 0)}
 }
 
 // endFrame fills in the size of the frame that begins after dst.
@@ -83,7 +83,7 @@ func DecodeRequest(frame []byte) (RequestHeader, Request, error) {
 		return h, nil, err
 	}
 	req := NewRequest(h.Key)
-	c.message, c.version = h.Key.String()+"Request", h.Version
+	c.message, c.kind, c.version = h.Key.String(), "Request", h.Version
 	req.code(c)
 	if err := c.endMessage(); err != nil {
 		return h, nil, err
@@ -104,7 +104,7 @@ func DecodeResponse(body []byte, version int16, resp Response) error {
 
 // reader gives a coder that reads a response body.
 func reader(body []byte, k APIKey, version int16) *coder {
-	return &coder{message: k.String() + "Response", version: version, flexible: Flexible(k, version), reading: true, buf: body}
+	return &coder{message: k.String(), kind: "Response", version: version, flexible: Flexible(k, version), reading: true, buf: body}
 }
 
 // endMessage is the failure of a message that was read, or that bytes are left over.

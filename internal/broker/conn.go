@@ -59,10 +59,11 @@ type call struct {
 	key         protocol.APIKey
 	version     int16
 	correlation int32
-	frame       []byte
+	frame       *[]byte
 	timeout     time.Duration
 	resp        protocol.Response // filled by the reader; nil for a streamed Fetch
-	visitor     *guard            // a streamed Fetch
+	visitor     *guard            // a streamed Fetch: guard
+	guard       guard
 
 	deadline  time.Time // guarded by Conn.mu; set when written
 	abandoned bool      // guarded by Conn.mu: nobody waits any more
@@ -241,11 +242,12 @@ func (c *Conn) submit(ctx context.Context, k *call, req protocol.Request) error 
 	}
 	k.done = make(chan struct{})
 	k.correlation = c.correlation.Add(1)
-	frame, err := protocol.AppendRequest(takeFrame(), c.cfg.ClientID, k.correlation, k.version, req)
+	k.frame = takeFrame()
+	frame, err := protocol.AppendRequest((*k.frame)[:0], c.cfg.ClientID, k.correlation, k.version, req)
 	if err != nil {
 		return err
 	}
-	k.frame = frame
+	*k.frame = frame
 	c.mu.Lock()
 	err = c.err
 	if err == nil {

@@ -34,8 +34,8 @@ func (c *Conn) Fetch(ctx context.Context, req *protocol.FetchRequest, o CallOpti
 	if timeout <= 0 {
 		timeout = c.timeout(o.Timeout) + time.Duration(max(req.MaxWaitMs, 0))*time.Millisecond
 	}
-	g := &guard{v: v, released: make(chan struct{})}
-	call := &call{key: protocol.KeyFetch, version: version, timeout: timeout, visitor: g}
+	call := &call{key: protocol.KeyFetch, version: version, timeout: timeout, guard: guard{v: v, released: make(chan struct{})}}
+	call.visitor = &call.guard
 	if err := c.submit(ctx, call, req); err != nil {
 		return version, c.requestError(protocol.KeyFetch, err)
 	}

@@ -7,6 +7,7 @@ import (
 	"io"
 	"net"
 	"os"
+	"slices"
 	"time"
 
 	"github.com/seed-7379b4e8/kafka/protocol"
@@ -142,8 +143,7 @@ func (c *Conn) begin(correlation int32) (*call, error) {
 	if k.correlation != correlation {
 		return nil, &FrameError{Reason: fmt.Sprintf("response with correlation id %d, expected %d for %v", correlation, k.correlation, k.key)}
 	}
-	c.pending[0] = nil
-	c.pending = c.pending[1:]
+	c.pending = slices.Delete(c.pending, 0, 1)
 	c.reading = true
 	if k.visitor != nil && !k.abandoned {
 		k.streaming = true

@@ -4,6 +4,7 @@ import (
 	"errors"
 	"fmt"
 	"os"
+	"slices"
 	"sync"
 	"time"
 )
@@ -14,11 +15,11 @@ var frames = sync.Pool{New: func() any { return new([]byte) }}
 // maxKeptFrame is the largest request buffer worth keeping.
 const maxKeptFrame = 64 << 10
 
-func takeFrame() []byte { return (*frames.Get().(*[]byte))[:0] }
+func takeFrame() *[]byte { return frames.Get().(*[]byte) }
 
-func giveFrame(b []byte) {
-	if cap(b) <= maxKeptFrame {
-		frames.Put(&b)
+func giveFrame(b *[]byte) {
+	if cap(*b) <= maxKeptFrame {
+		frames.Put(b)
 	}
 }
 
@@ -36,7 +37,7 @@ func (c *Conn) writeLoop() {
 		}
 		err := c.nc.SetWriteDeadline(time.Now().Add(c.cfg.RequestTimeout))
 		if err == nil {
-			_, err = c.nc.Write(call.frame)
+			_, err = c.nc.Write(*call.frame)
 		}
 		giveFrame(call.frame)
 		if err != nil {
@@ -93,8 +94,7 @@ func (c *Conn) next() *call {
 	defer c.mu.Unlock()
 	for len(c.queue) > 0 && c.err == nil {
 		k := c.queue[0]
-		c.queue[0] = nil
-		c.queue = c.queue[1:]
+		c.queue = slices.Delete(c.queue, 0, 1)
 		if k.abandoned {
 			continue // its buffer goes with it; nobody waits on done
 		}
