@@ -113,12 +113,13 @@ func (f *fetcher) planLane(n *fetchNode, lane int, now time.Time) (*fetchPlan, t
 // pressing says whether a fetch is to be sent now: a partition runs low, or others are waiting for what is written next.
 // Partitions that are merely not full wait for company, so that requests are few and answers large.
 func (f *fetcher) pressing(n *fetchNode, lane int, picked []*partition) bool {
-	waiting := 0
+	waiting, reuse := 0, f.sub.budget.reusing()
 	if lane == mainLane {
 		waiting = len(n.session.members)
 	}
 	for _, p := range picked {
-		if p.buf.bytes < f.cfg.maxPartitionBytes || len(p.buf.segments) < 2 || p.fetch.need > 0 {
+		_, low := n.reach.ahead(p, f.cfg.maxPartitionBytes, reuse)
+		if p.buf.bytes < low || len(p.buf.segments) < 2 || p.fetch.need > 0 {
 			return true
 		}
 		if p.fetch.session.on && p.fetch.session.node == n.id {
@@ -131,8 +132,8 @@ func (f *fetcher) pressing(n *fetchNode, lane int, picked []*partition) bool {
 // candidates takes from the dirty partitions of n those that this lane can fetch; the others stay dirty as long as
 // there is a reason to look at them again.
 func (f *fetcher) candidates(n *fetchNode, lane int, now time.Time) (picked []*partition, again time.Time) {
-	limit := 2 * f.cfg.maxPartitionBytes
 	picked = n.picked[:0]
+	reuse := f.sub.budget.reusing()
 	for range n.dirty.len() {
 		p := n.dirty.pop()
 		if p.fetch.dirty != n {
@@ -142,6 +143,7 @@ func (f *fetcher) candidates(n *fetchNode, lane int, now time.Time) (picked []*p
 		if p.gone {
 			continue
 		}
+		limit, _ := n.reach.ahead(p, f.cfg.maxPartitionBytes, reuse)
 		switch v := p.fetchable(now, limit); {
 		case v == fetchNow && !p.inFlight(lane, n):
 			picked = append(picked, p)
@@ -194,7 +196,7 @@ func (f *fetcher) reserveRoom(n *fetchNode, lane int, picked []*partition, now t
 			f.needy = nil
 		}
 	}
-	high := max(least, min(int64(f.cfg.fetchMaxBytes), share))
+	high := max(least, min(int64(f.cfg.fetchMaxBytes), share, n.reach.most(picked, len(n.session.members))))
 	room := b.takeRawUpTo(least, high, spare)
 	if room == 0 && f.keepsWaiting(n, lane, picked) {
 		f.sub.makeRoom(least + spare)

@@ -17,6 +17,8 @@ type fetchVisitor struct {
 	f    *fetcher
 	plan *fetchPlan
 
+	sent    time.Time          // when the request was made
+	began   time.Time          // when the response did
 	code    protocol.ErrorCode // of the response as a whole
 	refresh string             // why metadata is to be refreshed
 	hints   []leaderHint
@@ -35,7 +37,7 @@ type leaderHint struct {
 
 // Response implements protocol.FetchVisitor.
 func (v *fetchVisitor) Response(h *protocol.FetchResponse) error {
-	v.code = h.ErrorCode
+	v.code, v.began = h.ErrorCode, time.Now()
 	if v.plan.lane != mainLane || h.ErrorCode != protocol.None {
 		return nil
 	}

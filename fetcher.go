@@ -50,6 +50,7 @@ type fetchNode struct {
 	spare   [lanes]*fetchPlan // the memory of the last ones
 	picked  []*partition      // by candidates, until the next call
 	session fetchSession
+	reach   reach
 	overdue int // fetches in a row that were given up
 	failed  int // fetches in a row that failed
 	retryAt time.Time
@@ -193,7 +194,7 @@ func (f *fetcher) fetchOnce(ctx context.Context, pl *fetchPlan) {
 	if pl.lane == sideLane {
 		kind = cluster.KindFetchSide
 	}
-	pl.visitor = fetchVisitor{f: f, plan: pl}
+	pl.visitor = fetchVisitor{f: f, plan: pl, sent: time.Now()}
 	v := &pl.visitor
 	_, err := f.cluster.Fetch(ctx, pl.node, kind, pl.request, opts, v)
 	refresh := f.landed(pl, v, err, ctx.Err() != nil)
@@ -258,6 +259,7 @@ func (f *fetcher) ended(n *fetchNode, pl *fetchPlan, v *fetchVisitor, err error,
 		n.failed, n.overdue = 0, 0
 		if pl.lane == mainLane {
 			n.answered = time.Now()
+			n.reach.measured(v.began.Sub(v.sent), n.answered.Sub(v.began), v.took)
 		}
 		return v.refresh
 	}
