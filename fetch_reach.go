@@ -45,7 +45,7 @@ func (r *reach) measured(wait, read time.Duration, bytes int64) {
 	case r.answers < 3:
 	case r.wait > r.read/2:
 		r.far = true
-	case r.wait < r.read/4:
+	case r.wait <= r.read/4:
 		r.far = false
 	}
 }
