@@ -3,6 +3,7 @@ package kafkatest
 import (
 	"sync"
 
+	"github.com/twmb/franz-go/pkg/kerr"
 	"github.com/twmb/franz-go/pkg/kfake"
 	"github.com/twmb/franz-go/pkg/kmsg"
 )
@@ -15,6 +16,7 @@ type fakeEpochs struct {
 
 	mu     sync.Mutex
 	starts map[fakePartition]map[int32]int64 // where each epoch that the harness began began
+	moving map[fakePartition]int             // whose leader is being moved: where the new epoch begins is about to be known
 }
 
 type fakePartition struct {
@@ -23,23 +25,25 @@ type fakePartition struct {
 }
 
 func newFakeEpochs(fake *kfake.Cluster) *fakeEpochs {
-	e := &fakeEpochs{fake: fake, starts: make(map[fakePartition]map[int32]int64)}
+	e := &fakeEpochs{fake: fake, starts: make(map[fakePartition]map[int32]int64), moving: make(map[fakePartition]int)}
 	fake.ControlKey(int16(kmsg.OffsetForLeaderEpoch), e.answer)
 	return e
 }
 
 // move makes a node the leader, which begins an epoch.
 func (e *fakeEpochs) move(topic string, partition, to int32) error {
-	if err := e.fake.MoveTopicPartition(topic, partition, to); err != nil {
-		return err
-	}
+	key := fakePartition{topic, partition}
+	e.mu.Lock() // not while the fake is called, which may be calling answer
+	e.moving[key]++
+	e.mu.Unlock()
+	err := e.fake.MoveTopicPartition(topic, partition, to)
 	info := e.fake.PartitionInfo(topic, partition)
-	if info == nil {
-		return nil
-	}
 	e.mu.Lock()
 	defer e.mu.Unlock()
-	key := fakePartition{topic, partition}
+	e.moving[key]--
+	if err != nil || info == nil {
+		return err
+	}
 	if e.starts[key] == nil {
 		e.starts[key] = make(map[int32]int64)
 	}
@@ -55,12 +59,12 @@ func (e *fakeEpochs) answer(kreq kmsg.Request) (kmsg.Response, error, bool) { //
 		st := kmsg.NewOffsetForLeaderEpochResponseTopic()
 		st.Topic = rt.Topic
 		for _, rp := range rt.Partitions {
-			end, ok := e.end(rt.Topic, &rp)
+			end, code, ok := e.end(rt.Topic, &rp)
 			if !ok {
 				return nil, nil, false
 			}
 			sp := kmsg.NewOffsetForLeaderEpochResponseTopicPartition()
-			sp.Partition, sp.LeaderEpoch, sp.EndOffset = rp.Partition, rp.LeaderEpoch, end
+			sp.Partition, sp.ErrorCode, sp.LeaderEpoch, sp.EndOffset = rp.Partition, code, rp.LeaderEpoch, end
 			st.Partitions = append(st.Partitions, sp)
 		}
 		resp.Topics = append(resp.Topics, st)
@@ -69,23 +73,25 @@ func (e *fakeEpochs) answer(kreq kmsg.Request) (kmsg.Response, error, bool) { //
 	return resp, nil, true
 }
 
-// end is where the epoch asked for ends: where the next one begins.
-func (e *fakeEpochs) end(topic string, rp *kmsg.OffsetForLeaderEpochRequestTopicPartition) (int64, bool) {
+// end is where the epoch asked for ends: where the next one begins; or an error to ask again.
+func (e *fakeEpochs) end(topic string, rp *kmsg.OffsetForLeaderEpochRequestTopicPartition) (end int64, code int16, ok bool) {
 	info := e.fake.PartitionInfo(topic, rp.Partition)
 	if info == nil || info.Leader != e.fake.CurrentNode() || (rp.CurrentLeaderEpoch != -1 && rp.CurrentLeaderEpoch != info.Epoch) {
-		return 0, false
+		return 0, 0, false
 	}
 	if rp.LeaderEpoch == info.Epoch {
-		return info.HighWatermark, true
+		return info.HighWatermark, 0, true
 	}
 	e.mu.Lock()
 	defer e.mu.Unlock()
-	next := int32(-1)
-	var end int64
-	for epoch, start := range e.starts[fakePartition{topic, rp.Partition}] {
+	key, next := fakePartition{topic, rp.Partition}, int32(-1)
+	if e.moving[key] > 0 {
+		return -1, kerr.OffsetNotAvailable.Code, true
+	}
+	for epoch, start := range e.starts[key] {
 		if epoch > rp.LeaderEpoch && epoch <= info.Epoch && (next < 0 || epoch < next) {
 			next, end = epoch, start
 		}
 	}
-	return end, next >= 0
+	return end, 0, next >= 0
 }
