@@ -1,6 +1,7 @@
 package kafka
 
 import (
+	"context"
 	"slices"
 	"testing"
 	"time"
@@ -186,4 +187,39 @@ func TestLanes_FailedFetchBeginsTheSessionAnew(t *testing.T) {
 			require.Equal(t, []int32{c.id, 0}, []int32{main.request.SessionID, main.request.SessionEpoch})
 		})
 	}
+}
+
+// What follows on the main lane is planned by whoever has seen the last fetch land, but where others wait for room, or on the side lane.
+func TestLanes_TheNextFetchIsPlannedWhereTheLastOneLanded(t *testing.T) {
+	r := newRooms(t)
+	r.assign(2)
+	lands := func(pl *fetchPlan, parts ...part) *fetchPlan {
+		v := r.visit(pl, parts...)
+		r.fetcher.landed(pl, v, nil, false)
+		return r.fetcher.next(t.Context(), pl)
+	}
+	main, _ := r.plan()
+	next := lands(main, part{index: 0, set: batchOf(0, 1)})
+	require.NotNil(t, next)
+	require.Same(t, main, next, "in the memory of the last one")
+	got, _ := asked(next)
+	require.Equal(t, map[int32]int64{0: 1}, got)
+	none, _ := r.plan()
+	require.Nil(t, none, "the lane is taken")
+
+	require.NoError(t, r.Seek(TopicPartition{"t", 1}, 0))
+	_, side := r.plan()
+	require.NotNil(t, side)
+	require.Nil(t, lands(side, part{index: 1, set: batchOf(0, 1)}))
+
+	require.False(t, r.sub.budget.takeRaw(1<<40), "somebody waits for room")
+	require.Nil(t, lands(next, part{index: 0, set: batchOf(1, 1)}))
+	main, _ = r.plan()
+	require.NotNil(t, main)
+
+	ended, cancel := context.WithCancel(t.Context())
+	cancel()
+	v := r.visit(main)
+	r.fetcher.landed(main, v, nil, false)
+	require.Nil(t, r.fetcher.next(ended, main))
 }

@@ -21,6 +21,7 @@ type fetchPlan struct {
 	setLimit   int   // the largest record set that is not a single batch
 	left       int64 // reserved in the budget, and not used up by record sets
 	side       []*partition
+	awaited    bool // when it landed, somebody waited for room
 	visitor    fetchVisitor
 }
 

@@ -165,15 +165,16 @@ func (f *fetcher) fetch(ctx context.Context, pl *fetchPlan) {
 	f.wake()
 }
 
-// next plans what follows a fetch that has landed: without another goroutine, and in the memory of the last plan.
+// next plans what follows a fetch that has landed: without another goroutine, and in the memory of the last plan. Where others
+// wait for room, that is the planner's to do, who looks at all brokers.
 func (f *fetcher) next(ctx context.Context, pl *fetchPlan) *fetchPlan {
 	f.sub.mu.Lock()
 	defer f.sub.mu.Unlock()
-	n, now := f.node(pl.node), time.Now()
-	if n.spare[pl.lane] == nil {
-		n.spare[pl.lane] = pl.emptied()
+	n, now, lane, awaited := f.node(pl.node), time.Now(), pl.lane, pl.awaited
+	if n.spare[lane] == nil {
+		n.spare[lane] = pl.emptied()
 	}
-	if ctx.Err() != nil || pl.lane != mainLane || n.busy[mainLane] || now.Before(n.retryAt) {
+	if ctx.Err() != nil || awaited || lane != mainLane || n.busy[mainLane] || now.Before(n.retryAt) {
 		return nil
 	}
 	next, again := f.planLane(n, mainLane, now)
@@ -210,6 +211,7 @@ func (f *fetcher) fetchOnce(ctx context.Context, pl *fetchPlan) {
 func (f *fetcher) landed(pl *fetchPlan, v *fetchVisitor, err error, stopped bool) (refresh string) {
 	f.sub.mu.Lock()
 	defer f.sub.mu.Unlock()
+	pl.awaited = f.sub.budget.wasRefused()
 	if v.set != nil { // the answer has ended within it, and its memory may be written to yet
 		f.sub.budget.releaseRaw(v.set.bytes)
 	}
