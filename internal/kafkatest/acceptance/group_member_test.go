@@ -33,6 +33,7 @@ func TestGroupMember_StaticRestartIsNoRebalance(t *testing.T) {
 				was, _ := a.GroupMetadata()
 				had := b.Assignment()
 				readMany(t, b, 4, kafka.UpTo(4))
+				heardA.await(t, callsUntilShared[name])
 				heardA.forget()
 				heardB.forget()
 				require.NoError(t, b.Stop(within(t)))
