@@ -335,7 +335,7 @@ func (c *Consumer) applyLeader(p *partition, meta *cluster.Metadata) (event logE
 	if f.leader != part.Leader {
 		c.fetcher.backToLeader(p)
 		f.retryAt, f.attempts = time.Time{}, 0
-		p.asking.asked = false
+		p.asking.asked = p.asking.asked && !p.known && p.start.committed // a question to the coordinator is not about the leader
 	}
 	if p.known && f.lastEpoch >= 0 && part.LeaderEpoch > max(f.leaderEpoch, f.lastEpoch) {
 		f.validate = true
