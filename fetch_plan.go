@@ -37,9 +37,10 @@ func (pl *fetchPlan) emptied() *fetchPlan {
 	if parts > keptParts || len(pl.request.Topics) > keptParts {
 		return nil
 	}
-	request, side := pl.request, pl.side
+	request, topics, side := pl.request, pl.request.Topics, pl.side
 	clear(side)
-	*request = protocol.FetchRequest{Topics: request.Topics[:0]}
+	*request = *protocol.NewFetchRequest()
+	request.Topics = topics[:0]
 	*pl = fetchPlan{request: request, side: side[:0]}
 	return pl
 }
@@ -48,7 +49,7 @@ func (pl *fetchPlan) emptied() *fetchPlan {
 func (n *fetchNode) newPlan(lane int) *fetchPlan {
 	pl := n.spare[lane]
 	if n.spare[lane] = nil; pl == nil {
-		pl = &fetchPlan{request: &protocol.FetchRequest{}}
+		pl = &fetchPlan{request: protocol.NewFetchRequest()}
 	}
 	return pl
 }
@@ -78,11 +79,12 @@ func (p *partition) fetchable(now time.Time, limit int) verdict {
 
 // planLane decides what to ask broker n on a lane that is free. nil: nothing.
 func (f *fetcher) planLane(n *fetchNode, lane int, now time.Time) (*fetchPlan, time.Time) {
-	picked, again := f.candidates(n, lane, now)
+	reuse := f.sub.budget.reusing()
+	picked, again := f.candidates(n, lane, reuse, now)
 	if len(picked) == 0 && (lane == sideLane || len(n.session.members) == 0) {
 		return nil, again
 	}
-	if !f.pressing(n, lane, picked) {
+	if !f.pressing(n, lane, reuse, picked) {
 		f.putBack(n, picked)
 		return nil, again // when one of them runs low, all of them are asked for together
 	}
@@ -93,9 +95,7 @@ func (f *fetcher) planLane(n *fetchNode, lane int, now time.Time) (*fetchPlan, t
 	}
 	pl := n.newPlan(lane)
 	pl.node, pl.lane, pl.left, pl.overdue, pl.wait = n.id, lane, room, n.overdue, f.cfg.fetchMaxWait
-	req, topics := pl.request, pl.request.Topics
-	*req = *protocol.NewFetchRequest()
-	req.Topics = topics
+	req := pl.request
 	req.MinBytes = int32(min(int64(f.cfg.fetchMinBytes), room))
 	req.MaxBytes = int32(room)
 	req.IsolationLevel = int8(f.cfg.isolation)
@@ -113,14 +113,13 @@ func (f *fetcher) planLane(n *fetchNode, lane int, now time.Time) (*fetchPlan, t
 
 // pressing says whether a fetch is to be sent now: a partition runs low, or others are waiting for what is written next.
 // Partitions that are merely not full wait for company, so that requests are few and answers large.
-func (f *fetcher) pressing(n *fetchNode, lane int, picked []*partition) bool {
-	waiting, reuse := 0, f.sub.budget.reusing()
+func (f *fetcher) pressing(n *fetchNode, lane int, reuse bool, picked []*partition) bool {
+	waiting := 0
 	if lane == mainLane {
 		waiting = len(n.session.members)
 	}
 	for _, p := range picked {
-		_, low := n.reach.ahead(p, f.cfg.maxPartitionBytes, reuse)
-		if p.buf.bytes < low || len(p.buf.segments) < 2 || p.fetch.need > 0 {
+		if p.buf.bytes < n.reach.ahead(p, f.cfg.maxPartitionBytes, reuse)/2 || len(p.buf.segments) < 2 || p.fetch.need > 0 {
 			return true
 		}
 		if p.fetch.session.on && p.fetch.session.node == n.id {
@@ -132,9 +131,8 @@ func (f *fetcher) pressing(n *fetchNode, lane int, picked []*partition) bool {
 
 // candidates takes from the dirty partitions of n those that this lane can fetch; the others stay dirty as long as
 // there is a reason to look at them again.
-func (f *fetcher) candidates(n *fetchNode, lane int, now time.Time) (picked []*partition, again time.Time) {
+func (f *fetcher) candidates(n *fetchNode, lane int, reuse bool, now time.Time) (picked []*partition, again time.Time) {
 	picked = n.picked[:0]
-	reuse := f.sub.budget.reusing()
 	for range n.dirty.len() {
 		p := n.dirty.pop()
 		if p.fetch.dirty != n {
@@ -144,8 +142,7 @@ func (f *fetcher) candidates(n *fetchNode, lane int, now time.Time) (picked []*p
 		if p.gone {
 			continue
 		}
-		limit, _ := n.reach.ahead(p, f.cfg.maxPartitionBytes, reuse)
-		switch v := p.fetchable(now, limit); {
+		switch v := p.fetchable(now, n.reach.ahead(p, f.cfg.maxPartitionBytes, reuse)); {
 		case v == fetchNow && !p.inFlight(lane, n):
 			picked = append(picked, p)
 		case v == fetchNow:

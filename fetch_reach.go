@@ -50,16 +50,16 @@ func (r *reach) measured(wait, read time.Duration, bytes int64) {
 	}
 }
 
-// ahead gives how many buffered bytes a partition may have and still be asked for, and below how many it is to be asked for now.
+// ahead gives how many buffered bytes a partition may have and still be asked for; below half of that it is to be asked for now.
 // reuse says that memory is used again, however much it is.
-func (r *reach) ahead(p *partition, maxPartitionBytes int, reuse bool) (limit, low int) {
+func (r *reach) ahead(p *partition, maxPartitionBytes int, reuse bool) int {
 	switch {
 	case r.far, reuse && p.fetch.compressed:
-		return 2 * maxPartitionBytes, maxPartitionBytes
+		return 2 * maxPartitionBytes
 	case p.fetch.compressed: // it will be several times as much, for several workers
-		return maxPartitionBytes, maxPartitionBytes / 2
+		return maxPartitionBytes
 	}
-	return maxPartitionBytes / 2, maxPartitionBytes / 4
+	return maxPartitionBytes / 2
 }
 
 // most gives how many bytes are asked for, at most, for some of the members of a session.

@@ -120,7 +120,7 @@ func waitFor(ctx context.Context, work <-chan struct{}, at time.Time) bool {
 // is to be asked again later. What take logs and why it wants metadata is seen to without the lock.
 func (c *Consumer) settleLookups(parts []lookup, refresh string, take func(l *lookup, out *lookupResult) (again bool)) {
 	backoff := c.cfg.backoff()
-	out := &lookupResult{refresh: refresh, info: c.log.Enabled(context.Background(), slog.LevelInfo)}
+	out := &lookupResult{refresh: refresh, least: c.leastLevel()}
 	c.sub.mu.Lock()
 	for i := range parts {
 		l := &parts[i]
@@ -144,9 +144,22 @@ func (c *Consumer) settleLookups(parts []lookup, refresh string, take func(l *lo
 
 // A lookupResult is what follows from answers beside the state of partitions.
 type lookupResult struct {
-	info    bool // the log takes that level; there may be an event for each of many thousand partitions
+	least   slog.Level // that the log takes; there may be an event for each of many thousand partitions
 	events  []logEvent
 	refresh string // why metadata is to be asked for
+}
+
+// takes says whether an event of a level is to be made.
+func (out *lookupResult) takes(level slog.Level) bool { return level >= out.least }
+
+// leastLevel asks the logger, which is user code: not with a lock held.
+func (c *Consumer) leastLevel() slog.Level {
+	for _, level := range []slog.Level{slog.LevelDebug, slog.LevelInfo, slog.LevelWarn} {
+		if c.log.Enabled(context.Background(), level) {
+			return level
+		}
+	}
+	return slog.LevelError
 }
 
 // lookUpCommitted asks for committed offsets; a partition without one is left to the reset policy.
@@ -176,8 +189,10 @@ func (c *Consumer) lookUpCommitted(ctx context.Context, parts []lookup) {
 			}
 			return true
 		case a.Offset < 0 && p.start.hasFallback:
-			out.events = append(out.events, logEvent{slog.LevelInfo, "kafka: nothing is committed; starting where this consumer first did",
-				[]any{"group", c.cfg.groupID, "topic", p.tp.Topic, "partition", p.tp.Partition, "offset", p.start.fallback}})
+			if out.takes(slog.LevelInfo) {
+				out.events = append(out.events, logEvent{slog.LevelInfo, "kafka: nothing is committed; starting where this consumer first did",
+					[]any{"group", c.cfg.groupID, "topic", p.tp.Topic, "partition", p.tp.Partition, "offset", p.start.fallback}})
+			}
 			c.sub.begin(p, p.start.fallback, -1)
 			return false
 		case a.Offset < 0:
@@ -185,8 +200,10 @@ func (c *Consumer) lookUpCommitted(ctx context.Context, parts []lookup) {
 			c.sub.healed(p)
 			return false
 		}
-		out.events = append(out.events, logEvent{slog.LevelDebug, "kafka: starting at the committed offset",
-			[]any{"group", c.cfg.groupID, "topic", p.tp.Topic, "partition", p.tp.Partition, "offset", a.Offset}})
+		if out.takes(slog.LevelDebug) {
+			out.events = append(out.events, logEvent{slog.LevelDebug, "kafka: starting at the committed offset",
+				[]any{"group", c.cfg.groupID, "topic", p.tp.Topic, "partition", p.tp.Partition, "offset", a.Offset}})
+		}
 		c.sub.begin(p, a.Offset, a.LeaderEpoch)
 		p.committed, p.committedAt = a.Offset, time.Now()
 		return false
@@ -239,7 +256,7 @@ func (c *Consumer) positioned(p *partition, a offsetAnswer, out *lookupResult) {
 	if p.start.from >= 0 {
 		level = slog.LevelWarn
 	}
-	if out.info || level > slog.LevelInfo {
+	if out.takes(level) {
 		out.events = append(out.events, logEvent{level, "kafka: position reset", []any{
 			"topic", p.tp.Topic, "partition", p.tp.Partition, "from", p.start.from, "offset", a.offset, "reason", p.start.why}})
 	}

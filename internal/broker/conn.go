@@ -62,8 +62,7 @@ type call struct {
 	frame       *[]byte
 	timeout     time.Duration
 	resp        protocol.Response // filled by the reader; nil for a streamed Fetch
-	visitor     *guard            // a streamed Fetch: guard
-	guard       guard
+	visitor     *guard            // a streamed Fetch
 
 	deadline  time.Time // guarded by Conn.mu; set when written
 	abandoned bool      // guarded by Conn.mu: nobody waits any more

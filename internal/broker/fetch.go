@@ -34,8 +34,12 @@ func (c *Conn) Fetch(ctx context.Context, req *protocol.FetchRequest, o CallOpti
 	if timeout <= 0 {
 		timeout = c.timeout(o.Timeout) + time.Duration(max(req.MaxWaitMs, 0))*time.Millisecond
 	}
-	call := &call{key: protocol.KeyFetch, version: version, timeout: timeout, guard: guard{v: v, released: make(chan struct{})}}
-	call.visitor = &call.guard
+	both := &struct { // in one allocation
+		call  call
+		guard guard
+	}{guard: guard{v: v, released: make(chan struct{})}}
+	call := &both.call
+	call.key, call.version, call.timeout, call.visitor = protocol.KeyFetch, version, timeout, &both.guard
 	if err := c.submit(ctx, call, req); err != nil {
 		return version, c.requestError(protocol.KeyFetch, err)
 	}
