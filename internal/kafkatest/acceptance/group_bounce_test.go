@@ -89,9 +89,7 @@ func sharedBy(t *testing.T, tps []kafka.TopicPartition, members []*member) {
 		consumers = append(consumers, m.Consumer)
 	}
 	shared(t, tps, consumers...)
-	for _, m := range members { // an assignment shows before its listener is called
-		eventually(t, func() bool { return m.ledger.owned(m) == len(m.Assignment()) }, "%s's listener is not told", m.name)
-	}
+	members[0].ledger.sharedBy(t, len(tps), members...) // an assignment shows before its listener is called
 }
 
 // watchCommits compares all the time what is committed, as the brokers have it, with what was handed out and with the owners'

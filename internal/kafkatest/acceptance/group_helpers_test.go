@@ -498,12 +498,16 @@ func (c *cable) dial(ctx context.Context, network, addr string) (net.Conn, error
 		return nil, &net.OpError{Op: "dial", Net: network, Err: syscall.ECONNREFUSED}
 	}
 	conn, err := new(net.Dialer).DialContext(ctx, network, addr)
-	if err == nil {
-		c.mu.Lock()
-		c.conns = append(c.conns, conn)
-		c.mu.Unlock()
+	if err != nil {
+		return nil, err
 	}
-	return conn, err
+	c.mu.Lock()
+	defer c.mu.Unlock()
+	if c.off { // it was cut meanwhile
+		_ = conn.Close()
+	}
+	c.conns = append(c.conns, conn)
+	return conn, nil
 }
 
 // cut breaks all connections, and refuses new ones until it is mended.

@@ -4,9 +4,7 @@ package acceptance
 
 import (
 	"context"
-	"errors"
 	"maps"
-	"net"
 	"slices"
 	"sync"
 	"testing"
@@ -66,7 +64,7 @@ func TestLong_ChurnBesideFranz(t *testing.T) {
 type crowdFranz struct {
 	client *kgo.Client
 	tell   *recorder
-	dialer *cutDialer
+	line   cable
 	cancel context.CancelFunc // ends all that the client does
 	close  func()
 
@@ -78,53 +76,39 @@ type crowdFranz struct {
 func (cr *crowd) beginFranz(t *testing.T, m *crowdMember, balancer kgo.GroupBalancer) crowdClient {
 	t.Helper()
 	ctx, cancel := context.WithCancel(context.Background())
-	f := &crowdFranz{tell: &m.recorder, dialer: &cutDialer{dial: cr.cluster.Dial}, cancel: cancel, owned: make(map[kafka.TopicPartition]bool)}
-	client, err := kgo.NewClient(
-		kgo.WithContext(ctx), kgo.SeedBrokers(cr.cluster.Bootstrap()...), kgo.Dialer(f.dialer.Dial), kgo.ClientID(m.name),
+	f := &crowdFranz{tell: &m.recorder, cancel: cancel, owned: make(map[kafka.TopicPartition]bool)}
+	client, err := kgo.NewClient(append(franzListener(f.told),
+		kgo.WithContext(ctx), kgo.SeedBrokers(cr.cluster.Bootstrap()...), kgo.Dialer(f.line.dial), kgo.ClientID(m.name),
 		kgo.ConsumerGroup(cr.group), kgo.ConsumeTopics(cr.topic), kgo.Balancers(balancer), kgo.ConsumeResetOffset(kgo.NewOffset().AtStart()),
 		kgo.SessionTimeout(crowdSession), kgo.HeartbeatInterval(time.Second), kgo.AutoCommitInterval(time.Second),
 		kgo.MetadataMaxAge(2*time.Second), kgo.MetadataMinAge(100*time.Millisecond), // its default is longer than that age
 		kgo.FetchMaxWait(500*time.Millisecond),
-		kgo.OnPartitionsAssigned(f.told("OnPartitionsAssigned")), kgo.OnPartitionsRevoked(f.told("OnPartitionsRevoked")), kgo.OnPartitionsLost(f.told("OnPartitionsLost")),
-	)
+	)...)
 	require.NoError(t, err)
 	f.client, f.close = client, sync.OnceFunc(client.Close)
 	t.Cleanup(func() { // a member that was killed, or is left over by a test that failed, says nothing more either
-		f.dialer.cut()
+		f.line.cut(true)
 		cancel()
 		f.close()
 	})
 	return f
 }
 
-// told takes in what the client tells of its partitions. A listener of one's own replaces the client's, which would commit what is
-// given up, so this one has to.
-func (f *crowdFranz) told(callback string) func(context.Context, *kgo.Client, map[string][]int32) {
-	return func(ctx context.Context, client *kgo.Client, topics map[string][]int32) {
-		var tps []kafka.TopicPartition
-		for topic, partitions := range topics {
-			for _, p := range partitions {
-				tps = append(tps, tpOf(topic, p))
-			}
-		}
-		if len(tps) == 0 {
-			return
-		}
-		slices.SortFunc(tps, compareTPs)
-		if callback == "OnPartitionsRevoked" {
-			_ = client.CommitUncommittedOffsets(ctx) // what fails shows as duplicates
-		}
-		f.mu.Lock()
-		for _, tp := range tps {
-			if callback == "OnPartitionsAssigned" {
-				f.owned[tp] = true
-			} else {
-				delete(f.owned, tp)
-			}
-		}
-		f.mu.Unlock()
-		_ = f.tell.call(ctx, nil, callback, tps)
+// told takes in what the client tells of its partitions.
+func (f *crowdFranz) told(ctx context.Context, call told) {
+	if len(call.parts) == 0 {
+		return
 	}
+	f.mu.Lock()
+	for _, tp := range call.parts {
+		if call.callback == "OnPartitionsAssigned" {
+			f.owned[tp] = true
+		} else {
+			delete(f.owned, tp)
+		}
+	}
+	f.mu.Unlock()
+	_ = f.tell.call(ctx, nil, call.callback, call.parts)
 }
 
 func (f *crowdFranz) Assignment() []kafka.TopicPartition {
@@ -166,42 +150,6 @@ func (f *crowdFranz) leave(t *testing.T) {
 // crash cuts the connections first, so that nothing of what the client does at its end gets out.
 func (f *crowdFranz) crash(t *testing.T) {
 	t.Helper()
-	f.dialer.cut()
+	f.line.cut(true)
 	f.cancel()
-}
-
-var errCut = errors.New("the process has ended")
-
-// A cutDialer dials until it is cut; then all its connections are closed, and no other is made.
-type cutDialer struct {
-	dial func(ctx context.Context, network, addr string) (net.Conn, error)
-
-	mu    sync.Mutex
-	conns []net.Conn
-	ended bool
-}
-
-func (d *cutDialer) Dial(ctx context.Context, network, addr string) (net.Conn, error) {
-	conn, err := d.dial(ctx, network, addr)
-	if err != nil {
-		return nil, err
-	}
-	d.mu.Lock()
-	defer d.mu.Unlock()
-	if d.ended {
-		_ = conn.Close()
-		return nil, errCut
-	}
-	d.conns = append(d.conns, conn)
-	return conn, nil
-}
-
-func (d *cutDialer) cut() {
-	d.mu.Lock()
-	defer d.mu.Unlock()
-	d.ended = true
-	for _, conn := range d.conns {
-		_ = conn.Close()
-	}
-	d.conns = nil
 }
