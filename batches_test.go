@@ -201,9 +201,11 @@ func TestBatches_AllocateNextToNothing(t *testing.T) {
 			p := r.assign(1)[0]
 			end := r.sub.budget.reuse() // as a loop that goes on
 			defer end()
+			body := answerOf(t, part{set: set})
 			round := func() {
 				require.NoError(t, r.Seek(p.tp, 0))
-				r.fetched(part{set: set})
+				pl, _ := r.plan()
+				r.fetcher.landed(pl, r.read(pl, body), nil, false)
 				left := n
 				require.NoError(t, r.turns(func(b *Batch) bool { left -= b.Len(); return left > 0 }))
 			}

@@ -1,11 +1,12 @@
 package kafka
 
-// A recordSet is the memory of one partition's part of a fetch response. It is given back when the last segment of it
-// is done.
+// A recordSet is a part of one partition's record set in a fetch response: the memory of one large batch, or of some small ones.
+// It is given back when the last segment of it is done.
 type recordSet struct {
-	mem   block // held until nobody uses the set
-	bytes int64 // charged
-	users int   // segments, and who reads it
+	mem   block  // held until nobody uses the set
+	data  []byte // what of it was read; there may be the start of a batch at its end
+	bytes int64  // charged
+	users int    // segments, and who reads it
 }
 
 func (rs *recordSet) leave(b *budget) {

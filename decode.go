@@ -294,7 +294,7 @@ func (b *chunkBuilder) grow(size int) bool {
 		n = max(n, size)
 	}
 	if b.env.reuse {
-		n = roundSize(n)
+		n = b.env.budget.fit(n)
 	}
 	// More than this batch needs must not come out of the reserve, which is to last for the slabs, too.
 	general := false

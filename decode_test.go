@@ -180,7 +180,8 @@ func TestDecode_Allocations(t *testing.T) {
 					r.sub.mu.Lock()
 					r.sub.seek(p, 0, -1)
 					var cut cutter
-					cut.cut(p, &protocol.FetchResponsePartition{Records: c.set}, &recordSet{users: 1}, &r.cfg)
+					cut.begin(p, &protocol.FetchResponsePartition{}, &r.cfg)
+					require.True(t, cut.cut(&recordSet{data: c.set, users: 1}))
 					for _, seg := range cut.segments {
 						p.buf.push(seg)
 					}

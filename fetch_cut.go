@@ -16,14 +16,14 @@ const (
 	legacyGuess = 64
 )
 
-// A cutter goes over the batch headers of a record set and cuts it into segments. It skips, by their headers alone, what
+// A cutter goes over the batch headers of a record set, part by part, and cuts it into segments. It skips, by their headers alone, what
 // is never handed out: batches below the offset asked for, control batches, and under ReadCommitted those of aborted
 // transactions (KIP-98).
 type cutter struct {
 	p       *partition
 	cfg     *config
-	set     *recordSet
-	data    []byte
+	set     *recordSet                                 // the part it is at
+	at      int                                        // where that begins in the record set
 	aborted []protocol.FetchResponseAbortedTransaction // not begun, by first offset
 	pids    map[int64]struct{}                         // producers in an aborted transaction
 
@@ -35,31 +35,29 @@ type cutter struct {
 	err       error    // a *batchFailure
 }
 
-// cut does it for one record set; a cutter may be used for one after the other.
-func (c *cutter) cut(p *partition, part *protocol.FetchResponsePartition, set *recordSet, cfg *config) {
+// begin is for the record set of an answer about p; a cutter may be used for one after the other.
+func (c *cutter) begin(p *partition, part *protocol.FetchResponsePartition, cfg *config) {
 	clear(c.segments)
-	*c = cutter{
-		p: p, cfg: cfg, set: set, data: part.Records, next: p.fetch.offset, lastEpoch: p.fetch.lastEpoch,
-		segments: c.segments[:0],
-	}
+	*c = cutter{p: p, cfg: cfg, next: p.fetch.offset, lastEpoch: p.fetch.lastEpoch, segments: c.segments[:0]}
 	if cfg.isolation == ReadCommitted {
 		c.aborted = sortAborted(part.AbortedTransactions)
 	}
-	c.run()
 }
 
-func (c *cutter) run() {
-	scan := protocol.ScanBatches(c.data)
+// cut goes over one part of the record set; false: there is no use in going on with the next.
+func (c *cutter) cut(part *recordSet) bool {
+	c.set, c.open = part, nil
+	scan := protocol.ScanBatches(part.data)
 	for scan.Next() {
 		next := scan.NextOffset()
 		if size := len(scan.Bytes()); size > c.cfg.maxBatchBytes {
 			c.fail(next, &tooLargeError{size: size})
-			return
+			return false
 		}
 		skip, err := c.skips(&scan)
 		if err != nil {
 			c.fail(next, err)
-			return
+			return false
 		}
 		epoch := int32(-1)
 		if scan.Magic() == 2 {
@@ -74,13 +72,15 @@ func (c *cutter) run() {
 		c.next = max(c.next, next)
 	}
 	if err := scan.Err(); err != nil {
-		var bad *protocol.BatchError
 		next := c.next + 1
-		if errors.As(err, &bad) && bad.NextOffset > c.next {
-			next = bad.NextOffset
+		if bad, ok := errors.AsType[*protocol.BatchError](err); ok {
+			bad.Pos += c.at
+			next = max(next, bad.NextOffset)
 		}
 		c.err = &batchFailure{offset: c.next, next: next, err: err}
 	}
+	c.at += scan.Pos()
+	return c.err == nil
 }
 
 // legacyWrapper says whether the scanner stands at a compressed message, whose offset some old clients left 0.
@@ -169,7 +169,7 @@ func (c *cutter) add(scan *protocol.Batches, next int64, epoch int32) {
 	s := c.open
 	if s == nil || s.size+len(batch) > segmentBytes {
 		at := scan.Pos()
-		s = &segment{p: c.p, set: c.set, data: c.data[at:at]}
+		s = &segment{p: c.p, set: c.set, data: c.set.data[at:at]}
 		s.decoder.from = c.next
 		c.set.users++
 		c.segments = append(c.segments, s)

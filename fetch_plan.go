@@ -30,18 +30,19 @@ const keptParts = 128
 
 // emptied gives the plan for the next one to be made in its memory; nil where that is too much to keep.
 func (pl *fetchPlan) emptied() *fetchPlan {
-	parts := 0
+	partitions := 0
 	for i := range pl.request.Topics {
-		parts += cap(pl.request.Topics[i].Partitions)
+		partitions += cap(pl.request.Topics[i].Partitions)
 	}
-	if parts > keptParts || len(pl.request.Topics) > keptParts {
+	if partitions > keptParts || len(pl.request.Topics) > keptParts {
 		return nil
 	}
-	request, topics, side := pl.request, pl.request.Topics, pl.side
+	request, topics, side, parts := pl.request, pl.request.Topics, pl.side, pl.visitor.parts
 	clear(side)
+	clear(parts) // of an answer that has ended within a record set
 	*request = *protocol.NewFetchRequest()
 	request.Topics = topics[:0]
-	*pl = fetchPlan{request: request, side: side[:0]}
+	*pl = fetchPlan{request: request, side: side[:0], visitor: fetchVisitor{parts: parts[:0]}}
 	return pl
 }
 

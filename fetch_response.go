@@ -23,7 +23,7 @@ type fetchVisitor struct {
 	refresh string             // why metadata is to be refreshed
 	hints   []leaderHint
 
-	set      *recordSet // that is being read
+	parts    []*recordSet // of the record set that is being read
 	cutter   cutter
 	took     int64 // bytes of records
 	tooLarge int   // size of a record set that is over the limit and was drained
@@ -72,35 +72,63 @@ func (v *fetchVisitor) expected(fp *protocol.FetchedPartition) *partition {
 	return nil
 }
 
-// Records implements protocol.FetchVisitor: it gives memory for a record set, charged to the budget first.
-func (v *fetchVisitor) Records(fp *protocol.FetchedPartition, size int) []byte {
+// partBytes is how much of a record set goes into one piece of memory where batches are small and compressed; a large batch has
+// one to itself. What has been decoded of a record set can be used again that way while the rest of it waits. Where messages point
+// into the record set, that gives back nothing, and less of larger pieces costs the garbage collector less.
+const partBytes = 512 << 10
+
+// partSize gives the size for what comes next of p's record set, of which left bytes are to come and the first batch takes so many.
+func (p *partition) partSize(batch, left int) int {
+	switch {
+	case !p.fetch.compressed:
+		return left
+	case batch >= partBytes/2:
+		return batch
+	case left <= partBytes*5/4:
+		return left
+	}
+	return partBytes
+}
+
+// Records implements protocol.FetchVisitor: it gives memory for a part of a record set, charged to the budget first.
+func (v *fetchVisitor) Records(fp *protocol.FetchedPartition, batch, left int) []byte {
 	s := v.f.sub
 	s.mu.Lock()
+	defer s.mu.Unlock()
 	p := v.expected(fp)
-	v.set, v.tooLarge = nil, 0
 	if p == nil || fp.Partition.ErrorCode != protocol.None || p.paused {
-		s.mu.Unlock()
 		return nil
 	}
-	if size > max(v.f.cfg.maxBatchBytes, v.plan.setLimit) {
-		v.tooLarge = size
-		s.mu.Unlock()
+	begins := len(v.parts) == 0
+	if begins && fp.RecordsSize > max(v.f.cfg.maxBatchBytes, v.plan.setLimit) {
+		v.tooLarge = fp.RecordsSize
 		return make([]byte, protocol.BatchHeaderSize) // enough to tell which batch it is
 	}
-	if int64(size) > v.plan.left {
-		extra := int64(size) - v.plan.left
-		if !s.budget.takeRaw(extra) {
+	size := p.partSize(batch, left)
+	if !v.reserve(int64(size)) {
+		if begins {
 			p.fetch.need = size
-			s.mu.Unlock()
-			return nil
 		}
-		v.plan.left += extra
+		return nil
 	}
-	v.plan.left -= int64(size)
-	v.took += int64(size)
-	v.set = s.budget.newRecordSet(size, p.fetch.compressed)
-	s.mu.Unlock()
-	return v.set.mem.buf[:size]
+	if begins {
+		v.took += int64(fp.RecordsSize)
+	}
+	part := s.budget.newRecordSet(size, p.fetch.compressed)
+	v.parts = append(v.parts, part)
+	return part.data
+}
+
+// reserve takes n bytes of what was reserved for the fetch, or, where that is used up, of what there is.
+func (v *fetchVisitor) reserve(n int64) bool {
+	if more := n - v.plan.left; more > 0 {
+		if !v.f.sub.budget.takeRaw(more) {
+			return false
+		}
+		v.plan.left += more
+	}
+	v.plan.left -= n
+	return true
 }
 
 // Partition implements protocol.FetchVisitor: it takes in what was read of one partition.
@@ -109,9 +137,7 @@ func (v *fetchVisitor) Partition(fp *protocol.FetchedPartition) error {
 	part := &fp.Partition
 	s.mu.Lock()
 	defer s.mu.Unlock()
-	set := v.set
-	v.set = nil
-	defer func() { set.leave(s.budget) }()
+	defer v.leaveParts()
 	p := v.expected(fp)
 	if p == nil {
 		return nil
@@ -130,20 +156,34 @@ func (v *fetchVisitor) Partition(fp *protocol.FetchedPartition) error {
 		s.healed(p)
 	case v.tooLarge > 0:
 		v.oversized(p, part.Records)
-	case fp.RecordsSize > 0 && part.Records == nil:
+	case len(v.parts) == 0:
 		v.f.markDirty(p) // no room: asked again with as much as it needs
-	case len(part.Records) > 0:
+	default:
 		p.fetch.need = 0
-		v.taken(p, part, set)
+		v.taken(p, part)
 	}
 	return nil
 }
 
+// leaveParts is for when the record set has been queued, or is not wanted.
+func (v *fetchVisitor) leaveParts() {
+	for i, part := range v.parts {
+		part.leave(v.f.sub.budget)
+		v.parts[i] = nil
+	}
+	v.parts, v.tooLarge = v.parts[:0], 0
+}
+
 // taken queues a record set.
-func (v *fetchVisitor) taken(p *partition, part *protocol.FetchResponsePartition, set *recordSet) {
+func (v *fetchVisitor) taken(p *partition, part *protocol.FetchResponsePartition) {
 	s := v.f.sub
 	cut := &v.cutter
-	cut.cut(p, part, set, v.f.cfg)
+	cut.begin(p, part, v.f.cfg)
+	for _, part := range v.parts {
+		if !cut.cut(part) {
+			break
+		}
+	}
 	next := cut.next
 	p.fetch.compressed = !cut.plain
 	for _, seg := range cut.segments {

@@ -195,7 +195,7 @@ func (f *fetcher) fetchOnce(ctx context.Context, pl *fetchPlan) {
 	if pl.lane == sideLane {
 		kind = cluster.KindFetchSide
 	}
-	pl.visitor = fetchVisitor{f: f, plan: pl, sent: time.Now()}
+	pl.visitor = fetchVisitor{f: f, plan: pl, sent: time.Now(), parts: pl.visitor.parts[:0]}
 	v := &pl.visitor
 	_, err := f.cluster.Fetch(ctx, pl.node, kind, pl.request, opts, v)
 	refresh := f.landed(pl, v, err, ctx.Err() != nil)
@@ -212,14 +212,14 @@ func (f *fetcher) landed(pl *fetchPlan, v *fetchVisitor, err error, stopped bool
 	f.sub.mu.Lock()
 	defer f.sub.mu.Unlock()
 	pl.awaited = f.sub.budget.wasRefused()
-	if v.set != nil { // the answer has ended within it, and its memory may be written to yet
-		f.sub.budget.releaseRaw(v.set.bytes)
+	for _, part := range v.parts { // the answer has ended within a record set, and its memory may be written to yet
+		f.sub.budget.releaseRaw(part.bytes)
 	}
 	f.sub.budget.releaseRaw(pl.left)
 	if v.took == 0 {
 		f.sub.budget.dropSpare()
 	}
-	f.flow.add(v.took, time.Now())
+	f.flow.add(v.took, time.Now(), f.sub.budget.reusing())
 	n := f.node(pl.node)
 	n.busy[pl.lane] = false
 	if pl.lane == sideLane {

@@ -31,8 +31,12 @@ type flow struct {
 	ended    bool      // the consumer stops
 }
 
-// add counts what a fetch has brought, and decides.
-func (f *flow) add(n int64, now time.Time) {
+// add counts what a fetch has brought, and decides. reuse says that a Batches loop runs, which leaves no garbage.
+func (f *flow) add(n int64, now time.Time, reuse bool) {
+	if reuse {
+		f.leave()
+		return
+	}
 	if now.Sub(f.began) >= time.Second {
 		if f.bytes < fastFlow {
 			f.leave()

@@ -21,7 +21,7 @@ func TestHeadroom_IsThereWhileAConsumerReadsFast(t *testing.T) {
 	now := time.Unix(100, 0)
 	read := func(f *flow, n int64, after time.Duration) {
 		now = now.Add(after)
-		f.add(n, now)
+		f.add(n, now, false)
 	}
 	read(&one, 1000, 0)
 	require.False(t, headroomIsThere())
@@ -38,6 +38,10 @@ func TestHeadroom_IsThereWhileAConsumerReadsFast(t *testing.T) {
 	require.True(t, headroomIsThere(), "the other one has it")
 	two.end()
 	require.False(t, headroomIsThere())
+	read(&one, fastFlow, time.Second)
+	require.True(t, headroomIsThere())
+	one.add(fastFlow, now, true)
+	require.False(t, headroomIsThere(), "a Batches loop leaves no garbage")
 	read(&one, fastFlow, time.Second)
 	require.True(t, headroomIsThere())
 	one.end()

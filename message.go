@@ -61,8 +61,8 @@ type Header struct {
 // A Message is one record of a partition, as the consumer hands it out.
 //
 // Key, Value and header values point into the memory of the batch they came in, with cap equal to len, so that
-// appending to one copies it. A message that is kept therefore keeps its partition's part of one fetch in memory;
-// [Message.Clone] makes one that stands alone.
+// appending to one copies it. A message that is kept therefore keeps that batch in memory, with others if it is small; where it was not
+// compressed, its partition's part of one fetch. [Message.Clone] makes one that stands alone.
 type Message struct {
 	Topic       string
 	Partition   int32

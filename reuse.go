@@ -61,7 +61,7 @@ func (c *chunk) letGo(b *budget) {
 
 // spareBytes is how much memory is kept for reuse at most when no Batches loop runs. While one does, only
 // WithMaxBufferedBytes bounds it: what was in use a moment ago will be again.
-const spareBytes = 16 << 20
+const spareBytes = 8 << 20
 
 // spare is what a budget keeps for reuse; guarded by budget.mu.
 type spare struct {
@@ -166,6 +166,27 @@ func (b *budget) keepChunk(c *chunk) {
 // size is what the chunk's slabs take.
 func (c *chunk) size() int64 { return int64(cap(c.msgs)*messageSize + cap(c.headers)*headerSize) }
 
+// fit gives the size to take instead of n: that of a block kept, if there is one that is not much larger, or one that fits again.
+func (s *spare) fit(n int) int {
+	best := 0
+	for _, buf := range s.blocks {
+		if size := len(buf); size >= n && size <= n+n/2 && (best == 0 || size < best) {
+			best = size
+		}
+	}
+	if best == 0 {
+		return roundSize(n)
+	}
+	return best
+}
+
+// fit is spare.fit.
+func (b *budget) fit(n int) int {
+	b.mu.Lock()
+	defer b.mu.Unlock()
+	return b.spare.fit(n)
+}
+
 // bytesOf gives n bytes: kept ones, whose content is of no meaning, or new ones.
 func (b *budget) bytesOf(n int) []byte {
 	b.mu.Lock()
@@ -182,19 +203,24 @@ func (b *budget) bytesOf(n int) []byte {
 	return make([]byte, n)
 }
 
-// spareChunk gives a kept chunk for n messages, or nil.
+// spareChunk gives a kept chunk for n messages or somewhat more, or nil.
 func (b *budget) spareChunk(n int) *chunk {
 	b.mu.Lock()
 	defer b.mu.Unlock()
 	s := &b.spare
-	for i := len(s.chunks) - 1; i >= 0; i-- {
-		if c := s.chunks[i]; cap(c.msgs) == n {
-			s.chunks = append(s.chunks[:i], s.chunks[i+1:]...)
-			s.bytes -= c.size()
-			return c
+	best := -1
+	for i, c := range s.chunks {
+		if have := cap(c.msgs); have >= n && have <= n+n/2 && (best < 0 || have < cap(s.chunks[best].msgs)) {
+			best = i
 		}
 	}
-	return nil
+	if best < 0 {
+		return nil
+	}
+	c := s.chunks[best]
+	s.chunks = slices.Delete(s.chunks, best, best+1)
+	s.bytes -= c.size()
+	return c
 }
 
 // newRecordSet makes a record set that size bytes are charged for already. If the memory is likely to come back, as that of
@@ -203,9 +229,9 @@ func (b *budget) newRecordSet(size int, comesBack bool) *recordSet {
 	n := size
 	b.mu.Lock()
 	if comesBack || b.spare.loops > 0 {
-		if round := roundSize(size); b.used+int64(round-size) <= b.limit-b.reserve {
-			n = round
-			b.used += int64(round - size)
+		if fit := b.spare.fit(size); b.used+int64(fit-size) <= b.limit-b.reserve {
+			n = fit
+			b.used += int64(fit - size)
 			b.makeWay(0)
 			b.note()
 		}
@@ -213,6 +239,7 @@ func (b *budget) newRecordSet(size int, comesBack bool) *recordSet {
 	b.mu.Unlock()
 	set := &recordSet{bytes: int64(n), users: 1}
 	set.mem.buf = b.bytesOf(n)
+	set.data = set.mem.buf[:size]
 	set.mem.holds.Store(1)
 	return set
 }

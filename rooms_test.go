@@ -1,6 +1,7 @@
 package kafka
 
 import (
+	"bytes"
 	"fmt"
 	"testing"
 	"time"
@@ -83,32 +84,42 @@ type part struct {
 // answer ends a fetch with these partitions.
 func (r *rooms) answer(pl *fetchPlan, parts ...part) {
 	r.t.Helper()
-	v := r.visit(pl, parts...)
-	r.fetcher.landed(pl, v, nil, false)
+	r.fetcher.landed(pl, r.visit(pl, parts...), nil, false)
 }
 
-// visit lets a visitor see an answer, as the connection that reads it does.
+// visit lets a visitor see an answer.
 func (r *rooms) visit(pl *fetchPlan, parts ...part) *fetchVisitor {
 	r.t.Helper()
+	return r.read(pl, answerOf(r.t, parts...))
+}
+
+// read reads the bytes of an answer, as the connection does.
+func (r *rooms) read(pl *fetchPlan, body []byte) *fetchVisitor {
+	r.t.Helper()
 	v := &fetchVisitor{f: r.fetcher, plan: pl}
-	require.NoError(r.t, v.Response(&protocol.FetchResponse{SessionID: 7}))
-	for _, p := range parts {
-		fp := &protocol.FetchedPartition{Topic: "t", Partition: protocol.NewFetchResponsePartition(), RecordsSize: max(len(p.set), p.size)}
-		fp.Partition.PartitionIndex, fp.Partition.ErrorCode = p.index, p.code
-		fp.Partition.HighWatermark, fp.Partition.LastStableOffset, fp.Partition.AbortedTransactions = p.high, p.high, p.aborted
-		if p.noStable {
-			fp.Partition.LastStableOffset = -1
-		}
-		if fp.RecordsSize > 0 {
-			if b := v.Records(fp, fp.RecordsSize); b != nil {
-				copy(b, p.set)
-				fp.Partition.Records = b
-			}
-		}
-		require.NoError(r.t, v.Partition(fp))
-	}
-	require.NoError(r.t, v.End(nil))
+	require.NoError(r.t, protocol.ReadFetchResponse(bytes.NewReader(body), len(body), lastVersionByName, v))
 	return v
+}
+
+// answerOf gives the bytes of an answer.
+func answerOf(t testing.TB, parts ...part) []byte {
+	t.Helper()
+	topic := protocol.FetchResponseTopic{Topic: "t"}
+	for _, p := range parts {
+		fp := protocol.NewFetchResponsePartition()
+		fp.PartitionIndex, fp.ErrorCode = p.index, p.code
+		fp.HighWatermark, fp.LastStableOffset, fp.AbortedTransactions = p.high, p.high, p.aborted
+		if p.noStable {
+			fp.LastStableOffset = -1
+		}
+		fp.Records = append(p.set, make([]byte, max(0, p.size-len(p.set)))...)
+		topic.Partitions = append(topic.Partitions, fp)
+	}
+	frame, err := protocol.AppendResponse(nil, 0, lastVersionByName, &protocol.FetchResponse{SessionID: 7, Responses: []protocol.FetchResponseTopic{topic}})
+	require.NoError(t, err)
+	_, body, err := protocol.SplitResponse(frame[4:], protocol.ResponseHeaderVersion(protocol.KeyFetch, lastVersionByName))
+	require.NoError(t, err)
+	return body
 }
 
 // fetched plans a fetch on the main lane and answers it.

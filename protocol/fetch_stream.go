@@ -1,6 +1,7 @@
 package protocol
 
 import (
+	"encoding/binary"
 	"fmt"
 	"io"
 )
@@ -10,10 +11,13 @@ import (
 type FetchVisitor interface {
 	// Response comes first, with the fields of the response itself, without topics or node endpoints.
 	Response(h *FetchResponse) error
-	// Records asks for the memory of a record set of size > 0 bytes: a slice of that length, or a shorter one to have the
-	// rest of the set drained, or nil to have all of it drained.
-	// p has its other fields but for the tagged ones.
-	Records(p *FetchedPartition, size int) []byte
+	// Records asks for memory for what comes next of a record set: a part of it that begins with a batch, or all of it. left is
+	// how many bytes of the set are to come; batch is how many of those the first batch takes, left where that cannot be told.
+	//
+	// A slice is filled; it is, when the next call comes. After one of at least batch bytes, as long as whole batches are to
+	// come, that is Records again; a batch of which a slice has only the start is in the next one from its beginning. After a
+	// shorter slice, also after nil, the rest of the set is drained. p has its other fields but for the tagged ones.
+	Records(p *FetchedPartition, batch, left int) []byte
 	// Partition comes when all of the partition has been read.
 	Partition(p *FetchedPartition) error
 	// End comes last, with the addresses of leaders that partitions named (KIP-951); nil for none.
@@ -25,7 +29,7 @@ type FetchVisitor interface {
 type FetchedPartition struct {
 	Topic       string                 // up to version 12
 	TopicID     UUID                   // from version 13 on
-	Partition   FetchResponsePartition // Records is the memory the visitor gave; nil when drained, empty or null
+	Partition   FetchResponsePartition // Records is the memory that the visitor gave last; nil when drained, empty or null
 	RecordsSize int                    // of the record set as it was sent, also when drained
 }
 
@@ -51,8 +55,9 @@ func ReadFetchResponse(r io.Reader, size int, version int16, v FetchVisitor) err
 type fetchStream struct {
 	streamReader
 	visitor FetchVisitor
-	head    FetchResponse    // without topics
-	part    FetchedPartition // that is being read
+	head    FetchResponse     // without topics
+	part    FetchedPartition  // that is being read
+	batch   [logOverhead]byte // the start of one
 }
 
 func (s *fetchStream) response() {
@@ -140,24 +145,79 @@ func (s *fetchStream) aborted(p *FetchResponsePartition) {
 	p.AbortedTransactions = out
 }
 
-// records reads a record set into the visitor's memory, or drains it.
+const recordsField = "Records"
+
+// records reads a record set into the visitor's memory, part by part, or drains it.
 func (s *fetchStream) records(p *FetchedPartition) {
-	const field = "Records"
-	p.RecordsSize = max(s.length(field, true), 0)
-	if s.err != nil || p.RecordsSize == 0 {
-		return
+	p.RecordsSize = max(s.length(recordsField, true), 0)
+	unread := p.RecordsSize
+	var begun []byte // the start of a batch, read already
+	for more := p.RecordsSize > 0; more && s.err == nil; {
+		begun, unread = s.begin(begun, unread)
+		begun, unread, more = s.next(p, begun, unread)
 	}
-	b := s.visitor.Records(p, p.RecordsSize)
-	switch {
-	case b == nil:
-		s.discard(field, p.RecordsSize)
-	case len(b) > p.RecordsSize:
-		s.err = fmt.Errorf("protocol: FetchVisitor.Records gave %d bytes for a record set of only %d", len(b), p.RecordsSize)
-	default:
-		s.full(field, b)
-		if rest := p.RecordsSize - len(b); rest > 0 {
-			s.discard(field, rest)
+	if s.err == nil && unread > 0 {
+		s.discard(recordsField, unread)
+	}
+}
+
+// next reads what begins with begun, and with unread bytes behind that, into memory of the visitor's. It gives the bytes at its end
+// that are the start of another batch, and how many are unread then; more says that there is another part to come.
+func (s *fetchStream) next(p *FetchedPartition, begun []byte, unread int) ([]byte, int, bool) {
+	left := len(begun) + unread
+	batch, ok := batchSize(begun)
+	if !ok || batch > left {
+		if ok && p.Partition.Records != nil {
+			return nil, unread, false // brokers cut the last batch at the limit of the request
 		}
+		batch = left
+	}
+	if s.err != nil {
+		return nil, unread, false
+	}
+	b := s.visitor.Records(p, batch, left)
+	if len(b) > left {
+		s.err = fmt.Errorf("protocol: FetchVisitor.Records gave %d bytes for a record set of only %d", len(b), left)
+		return nil, unread, false
+	}
+	n := copy(b, begun)
+	s.full(recordsField, b[n:])
+	unread -= len(b) - n
+	if b != nil {
 		p.Partition.Records = b
+	}
+	whole, ok := wholeBatches(b)
+	return b[whole:], unread, ok && len(b) >= batch && len(b)-whole+unread > 0
+}
+
+// begin reads on until a batch is begun whose size can be told, if there is as much to read.
+func (s *fetchStream) begin(begun []byte, unread int) ([]byte, int) {
+	n := min(logOverhead-len(begun), unread)
+	if n <= 0 {
+		return begun, unread
+	}
+	head := append(s.batch[:0], begun...)[:len(begun)+n]
+	s.full(recordsField, head[len(begun):])
+	return head, unread - n
+}
+
+// batchSize gives the bytes that a batch takes, or a message of old formats, that begins with b; with too few of them to tell, what
+// the smallest takes. Not ok: no batch begins like that.
+func batchSize(b []byte) (size int, ok bool) {
+	if len(b) < logOverhead {
+		return logOverhead + minLegacyLength, true
+	}
+	length := int(int32(binary.BigEndian.Uint32(b[8:])))
+	return logOverhead + length, length >= minLegacyLength
+}
+
+// wholeBatches gives how many bytes the whole batches take that b begins with. Not ok: what follows is no batch.
+func wholeBatches(b []byte) (n int, ok bool) {
+	for {
+		size, ok := batchSize(b[n:])
+		if !ok || size > len(b)-n {
+			return n, ok
+		}
+		n += size
 	}
 }

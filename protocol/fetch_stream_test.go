@@ -44,7 +44,7 @@ func (c *collector) Response(h *FetchResponse) error {
 	return c.call("Response")
 }
 
-func (c *collector) Records(_ *FetchedPartition, size int) []byte {
+func (c *collector) Records(_ *FetchedPartition, _, size int) []byte {
 	if c.call("Records"); c.drain {
 		return nil
 	}
@@ -218,7 +218,7 @@ type sized struct {
 	size int
 }
 
-func (v *sized) Records(*FetchedPartition, int) []byte { return make([]byte, v.size) }
+func (v *sized) Records(*FetchedPartition, int, int) []byte { return make([]byte, v.size) }
 
 func TestReadFetchResponse_DrainsWhatTheMemoryDoesNotHold(t *testing.T) {
 	body := fetchBody(t, 16)
@@ -304,10 +304,10 @@ func TestReadResponseHeader_LeavesTheBody(t *testing.T) {
 // taking is a visitor like a consumer's: one piece of memory, used again.
 type taking struct{ memory []byte }
 
-func (*taking) Response(*FetchResponse) error                  { return nil }
-func (v *taking) Records(_ *FetchedPartition, size int) []byte { return v.memory[:size] }
-func (*taking) Partition(*FetchedPartition) error              { return nil }
-func (*taking) End([]FetchResponseNodeEndpoint) error          { return nil }
+func (*taking) Response(*FetchResponse) error                     { return nil }
+func (v *taking) Records(_ *FetchedPartition, _, left int) []byte { return v.memory[:left] }
+func (*taking) Partition(*FetchedPartition) error                 { return nil }
+func (*taking) End([]FetchResponseNodeEndpoint) error             { return nil }
 
 func BenchmarkReadFetchResponse(b *testing.B) {
 	for _, shape := range []struct {

@@ -6,6 +6,7 @@ import (
 	"fmt"
 	"io"
 	"slices"
+	"sync"
 )
 
 // maxStreamedTags bounds what one struct's tagged fields may take in a message that is read as a stream: they are the
@@ -84,11 +85,26 @@ func (s *streamReader) full(field string, b []byte) {
 	}
 }
 
+// scraps is memory for much that is dropped, as the batch may be that a broker has cut at the limit of the request: [io.Discard]
+// would take many small reads of the socket.
+var scraps = sync.Pool{New: func() any { return new([64 << 10]byte) }}
+
 // discard drops n bytes.
 func (s *streamReader) discard(field string, n int) {
-	if s.need(field, n) {
+	if !s.need(field, n) {
+		return
+	}
+	if n < 16<<10 {
 		got, err := io.CopyN(io.Discard, s.r, int64(n))
 		s.took(field, int(got), err)
+		return
+	}
+	scrap := scraps.Get().(*[64 << 10]byte)
+	defer scraps.Put(scrap)
+	for n > 0 && s.err == nil {
+		got, err := io.ReadFull(s.r, scrap[:min(n, len(scrap))])
+		s.took(field, got, err)
+		n -= got
 	}
 }
 

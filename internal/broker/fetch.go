@@ -111,11 +111,11 @@ func (g *guard) Response(h *protocol.FetchResponse) error {
 }
 
 // Records implements protocol.FetchVisitor.
-func (g *guard) Records(p *protocol.FetchedPartition, size int) []byte {
+func (g *guard) Records(p *protocol.FetchedPartition, batch, left int) []byte {
 	if g.stop() {
 		return nil
 	}
-	return g.v.Records(p, size)
+	return g.v.Records(p, batch, left)
 }
 
 // Partition implements protocol.FetchVisitor.

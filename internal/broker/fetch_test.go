@@ -31,7 +31,7 @@ func (r *recorder) Response(h *protocol.FetchResponse) error {
 	return nil
 }
 
-func (r *recorder) Records(_ *protocol.FetchedPartition, size int) []byte {
+func (r *recorder) Records(_ *protocol.FetchedPartition, _, size int) []byte {
 	if r.onRecords != nil {
 		return r.onRecords(size)
 	}
