@@ -293,7 +293,7 @@ func (x *mixer) step() {
 		x.typed()
 	case 5:
 		x.sub.mu.Lock()
-		m := x.sub.takeOne(nil)
+		_, m := x.sub.takeOne(nil)
 		x.sub.mu.Unlock()
 		if m != nil {
 			x.keep(m)

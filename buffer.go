@@ -68,6 +68,7 @@ type chunk struct {
 	first   [1]*block
 	kept    bool // the application has messages of it for good
 	lent    bool // a Batches loop has it, and lets go when its turn ends
+	run     run
 }
 
 // release gives back what the chunk is charged for, and its memory unless somebody reads it yet.

@@ -206,7 +206,7 @@ func TestDecode_Allocations(t *testing.T) {
 						if by == "GetOne" {
 							for {
 								r.sub.mu.Lock()
-								m := r.sub.takeOne(nil)
+								_, m := r.sub.takeOne(nil)
 								r.sub.mu.Unlock()
 								if m == nil {
 									break

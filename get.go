@@ -57,11 +57,15 @@ func (c *Consumer) next(ctx context.Context, iterator bool) (*Message, error) {
 		return nil, c.endedAtOnce(ctx)
 	}
 	s := c.sub
+	if m := s.mu.run.Load().take(iterator); m != nil {
+		return m, nil
+	}
 	s.mu.Lock()
 	if c.state.Load() == stateRunning && (s.calls == 0 || s.warnedOverlap || !s.settles) {
 		s.beginTurn()
-		if m := s.takeOne(nil); m != nil {
+		if p, m := s.takeOne(nil); m != nil {
 			s.byIterator = iterator
+			s.beginRun(p, iterator)
 			s.mu.Unlock()
 			return m, nil
 		}
@@ -77,7 +81,7 @@ func (c *Consumer) getOne(ctx context.Context, opts []GetOption, iterator bool) 
 	}
 	var m *Message
 	err = c.get(ctx, "GetOne", o, func(only []*partition) bool {
-		m = c.sub.takeOne(only)
+		_, m = c.sub.takeOne(only)
 		c.sub.byIterator = iterator && m != nil
 		return m != nil
 	})

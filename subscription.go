@@ -5,7 +5,6 @@ import (
 	"maps"
 	"regexp"
 	"slices"
-	"sync"
 	"time"
 )
 
@@ -23,7 +22,7 @@ const (
 // all of it, buffers and fetch plans included, so that a message is handed out, its position moved and its epoch
 // checked in one step. It is held for short, never across I/O, a channel operation that may block, or user code.
 type subscription struct {
-	mu sync.Mutex
+	mu subscriptionMutex
 
 	kind           subscriptionKind
 	topics         []string // sorted; those that match, for a pattern

@@ -9,17 +9,18 @@ import (
 // This file hands messages out: it takes them from the buffers and moves the position in one critical section. All of
 // it is called with subscription.mu held.
 
-// takeOne hands out the next message of the partitions wanted (nil: all), or nil where there is none.
-func (s *subscription) takeOne(only []*partition) *Message {
+// takeOne hands out the next message of the partitions wanted (nil: all), or nil where there is none, with the partition that it
+// is of.
+func (s *subscription) takeOne(only []*partition) (*partition, *Message) {
 	if s.listening > 0 {
-		return nil
+		return nil, nil
 	}
 	s.release(only)
 	p := s.nextInTurn(only)
 	if p == nil {
-		return nil
+		return nil, nil
 	}
-	return s.takeFrom(p)
+	return p, s.takeFrom(p)
 }
 
 // nextInTurn gives the partition that is to give the next message.
@@ -74,7 +75,7 @@ func (s *subscription) takeFrom(p *partition) *Message {
 	s.handing(p)
 	c.taken++
 	p.turn--
-	p.position, p.lastEpoch = m.Offset+1, m.LeaderEpoch
+	p.handed(m)
 	if c.taken == len(c.msgs) {
 		s.chunkTaken(p, seg)
 	}
@@ -96,9 +97,8 @@ func (s *subscription) takeBatch(only []*partition) (TopicPartition, *chunk) {
 	c := seg.chunks[0]
 	s.handing(p)
 	c.msgs, c.lent = c.msgs[c.taken:], true
-	last := &c.msgs[len(c.msgs)-1]
 	p.turn -= len(c.msgs)
-	p.position, p.lastEpoch = last.Offset+1, last.LeaderEpoch
+	p.handed(&c.msgs[len(c.msgs)-1])
 	s.chunkTaken(p, seg)
 	return p.tp, c
 }
@@ -173,8 +173,7 @@ func (s *subscription) takeShare(p *partition, n int, out map[TopicPartition][]*
 		s.handing(p)
 		c.taken += k
 		got += k
-		last := part[k-1]
-		p.position, p.lastEpoch = last.Offset+1, last.LeaderEpoch
+		p.handed(part[k-1])
 		if c.taken == len(c.msgs) {
 			s.chunkTaken(p, seg)
 		}

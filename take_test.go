@@ -34,7 +34,7 @@ func (r *rooms) one(only ...*partition) int32 {
 	r.sub.mu.Lock()
 	defer r.sub.mu.Unlock()
 	r.sub.beginTurn()
-	if m := r.sub.takeOne(only); m != nil {
+	if _, m := r.sub.takeOne(only); m != nil {
 		return m.Partition
 	}
 	return -1
