@@ -73,6 +73,7 @@ type decodeEnv struct {
 	reuse      bool   // a Batches loop runs: memory is kept for the next fetch
 	budget     *budget
 	names      *nameCache
+	swell      swell
 }
 
 // A chunkBuilder collects the messages of a chunk.
@@ -257,11 +258,16 @@ func (b *chunkBuilder) inflate(codec compress.Codec, src []byte, o compress.Opti
 		b.seg.aliased = true
 		return src, nil
 	}
-	size, _, err := compress.Size(codec, src)
+	bound, _, err := compress.Size(codec, src)
 	if err != nil {
 		return nil, err
 	}
-	for size = max(size, d.want); ; {
+	bound = max(bound, d.want)
+	size := bound
+	if b.env.swell.fits(len(src), len(d.arena)) {
+		size = min(bound, len(d.arena))
+	}
+	for {
 		// A bound from the frame headers may be above the limit by less than a block, and the bytes be fine.
 		size = min(size, limit)
 		if size > len(d.arena) && !b.grow(size) {
@@ -273,14 +279,36 @@ func (b *chunkBuilder) inflate(codec compress.Codec, src []byte, o compress.Opti
 		case err == nil:
 			out := d.arena[:n:n]
 			d.arena, d.shared, d.want = d.arena[n:], true, 0
+			b.env.swell = swell{in: len(src), out: n}
 			return out, nil
 		case !errors.Is(err, compress.ErrShortBuffer):
 			return nil, err
 		case size >= limit:
 			return nil, &tooLargeError{size: limit + 1}
+		case size < bound:
+			size = bound // it does not fit into what is left, after all
+		default:
+			size = max(2*size, 4<<10)
 		}
-		size = min(max(2*size, 4<<10), limit)
 	}
+}
+
+// swell is what became of the last compressed batch. What a frame's headers tell of its size is a bound that may be many times as much.
+type swell struct{ in, out int }
+
+// of gives how many bytes n compressed ones are likely to take; 0: not known.
+func (s swell) of(n int) int {
+	if s.in == 0 {
+		return 0
+	}
+	likely := int64(n) * int64(s.out) / int64(s.in)
+	return int(likely + likely/8)
+}
+
+// fits says whether n compressed bytes are likely to fit into a room.
+func (s swell) fits(n, room int) bool {
+	likely := s.of(n)
+	return likely > 0 && likely <= room
 }
 
 // grow makes an arena of at least size bytes; larger, if there is room, where small batches follow that will need it too.
@@ -290,8 +318,11 @@ func (b *chunkBuilder) grow(size int) bool {
 	have := len(d.arena) // nobody points into it: it is replaced, its charge kept
 	n := size
 	if len(d.rest) > 0 && size < arenaBytes {
-		n = min(arenaBytes, size*(len(d.rest)/max(1, s.size/max(1, s.batches))+1))
-		n = max(n, size)
+		all := b.env.swell.of(len(d.rest))
+		if all == 0 {
+			all = size * (len(d.rest)/max(1, s.size/max(1, s.batches)) + 1)
+		}
+		n = max(size, min(arenaBytes, all))
 	}
 	if b.env.reuse {
 		n = b.env.budget.fit(n)

@@ -2,6 +2,9 @@ package kafka
 
 import (
 	"bytes"
+	"fmt"
+	"math/rand/v2"
+	"slices"
 	"testing"
 	"testing/synctest"
 
@@ -138,9 +141,9 @@ func TestDecode_WorkersRestWhileThereIsNoRoom(t *testing.T) {
 }
 
 func TestDecode_LaterSegmentDoesNotTakeTheReserveFromTheFirst(t *testing.T) {
-	r := newRooms(t, small(256<<10)...)
+	r := newRooms(t, small(512<<10)...)
 	parts := r.assign(1)
-	r.fetched(part{set: joined(batchOf(0, 1), valuesBatch(1, []string{string(make([]byte, 130<<10))}), swelling(2, 250<<10))})
+	r.fetched(part{set: joined(batchOf(0, 1), valuesBatch(1, []string{string(make([]byte, segmentBytes+1))}), swelling(2, 500<<10))})
 	p := parts[0]
 	require.Len(t, p.buf.segments, 3)
 	general := r.sub.budget.available()
@@ -173,10 +176,10 @@ func TestDecode_LaterSegmentDoesNotTakeTheReserveFromTheFirst(t *testing.T) {
 
 // A segment with nothing in it frees no memory when it goes; the one behind it must be tried again all the same.
 func TestDecode_SegmentThatComesFirstNowIsTriedAgain(t *testing.T) {
-	r := newRooms(t, small(256<<10)...)
+	r := newRooms(t, small(512<<10)...)
 	p := r.assign(1)[0]
 	r.sub.seek(p, 1, -1)
-	r.fetched(part{set: joined(batchOf(0, 1), valuesBatch(1, []string{string(make([]byte, 130<<10))}))})
+	r.fetched(part{set: joined(batchOf(0, 1), valuesBatch(1, []string{string(make([]byte, segmentBytes+1))}))})
 	general := r.sub.budget.available()
 	require.True(t, r.sub.budget.takeRaw(general))
 	require.Len(t, r.drain(), 1)
@@ -206,4 +209,53 @@ func TestDecode_LastingErrorHoldsNoMemory(t *testing.T) {
 	require.Equal(t, int64(5), corrupt.Offset)
 	r.sub.budget.releaseRaw(general)
 	r.requireAllFree()
+}
+
+// Small batches share memory, which is not much more than they hold, whatever the bound is that their frames tell: lz4 only tells that of a
+// block, 64 KiB.
+func TestDecode_SmallBatchesTakeLittleMoreThanTheyHold(t *testing.T) {
+	const n, size = 100, 16 << 10
+	r := newRooms(t)
+	r.assign(1)
+	random := rand.New(rand.NewPCG(1, 1))
+	var set []byte
+	for offset := range int64(n) {
+		var text []byte
+		for len(text) < size {
+			text = fmt.Appendf(text, "field %d of a line; ", random.IntN(1e6))
+		}
+		set = append(set, valuesBatch(offset, []string{string(text)}, withCodec(compress.LZ4))...)
+	}
+	r.fetched(part{set: set})
+	r.decode()
+	_, decoded, _ := r.sub.budget.buffered()
+	const held = n * (size + messageSize)
+	require.Greater(t, decoded, int64(held))
+	require.Less(t, decoded, int64(held*5/4))
+	require.Len(t, r.drain(), n)
+	r.requireAllFree()
+}
+
+// What a batch swells to is only a guess for the next: one that holds more comes whole all the same.
+func TestDecode_BatchesThatSwellMoreThanTheOneBefore(t *testing.T) {
+	for _, codec := range []compress.Codec{compress.LZ4, compress.Gzip, compress.Zstd, compress.Snappy} {
+		r := newRooms(t, WithMaxPartitionFetchBytes(16<<20))
+		r.assign(1)
+		random := rand.New(rand.NewPCG(1, 1))
+		var set []byte
+		var want []string
+		for offset := range int64(200) {
+			value := make([]byte, 1+random.IntN(60<<10))
+			if random.IntN(2) == 0 { // noise, or what is next to nothing compressed
+				for i := range value {
+					value[i] = byte(random.Uint32())
+				}
+			}
+			want = append(want, string(value))
+			set = append(set, valuesBatch(offset, want[offset:], withCodec(codec))...)
+		}
+		r.fetched(part{set: set})
+		require.True(t, slices.Equal(want, values(r.drain())), codec)
+		r.requireAllFree()
+	}
 }

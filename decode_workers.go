@@ -131,7 +131,7 @@ func (c *Consumer) decodeLoop(ctx context.Context) {
 func (c *Consumer) prepare(env *decodeEnv, seg *segment) {
 	b := c.sub.budget
 	*env = decodeEnv{
-		tp: seg.p.tp, checkCRC: c.cfg.checkCRCs, budget: b, names: env.names,
+		tp: seg.p.tp, checkCRC: c.cfg.checkCRCs, budget: b, names: env.names, swell: env.swell,
 		batchLimit: c.cfg.maxBatchBytes, slabLimit: (int(b.reserve) - c.cfg.maxBatchBytes) / 2,
 		mayReserve: seg.first, set: seg.set.memory(), reuse: b.reusing(),
 	}

@@ -135,7 +135,7 @@ func TestAnswer_TwoCorruptBatchesAreToldThoughTheSecondIsFoundFirst(t *testing.T
 		b[len(b)-1] ^= 1
 		return b
 	}
-	set := joined(bad(0, 130<<10), bad(1, 1000))
+	set := joined(bad(0, segmentBytes+1), bad(1, 1000))
 	for range 3 {
 		if p.buf.broken() {
 			break

@@ -11,7 +11,7 @@ import (
 const (
 	// segmentBytes is how much of small batches goes into one segment: enough to share slabs, and little enough that
 	// several workers can share a record set.
-	segmentBytes = 128 << 10
+	segmentBytes = 256 << 10
 	// legacyGuess is how many messages a compressed message of magic 0 or 1 is taken to hold; its header does not say.
 	legacyGuess = 64
 )

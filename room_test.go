@@ -126,12 +126,12 @@ func TestRoom_PartitionThatGaveUpBatchesIsFetchedAgainWhenAskedFor(t *testing.T)
 }
 
 func TestRoom_NewestBatchesGoFirstAndComeBackOnce(t *testing.T) {
-	r := newRooms(t, small(256<<10)...)
+	r := newRooms(t, small(512<<10)...)
 	parts := r.assign(1)
 	p := parts[0]
 	bad := batchOf(4, 1)
 	bad[len(bad)-1] ^= 1
-	r.fetched(part{set: joined(big(0, 130<<10), valuesBatch(1, []string{"b"}), batchOf(2, 2))})
+	r.fetched(part{set: joined(big(0, segmentBytes+1), valuesBatch(1, []string{"b"}), batchOf(2, 2))})
 	r.decode()
 	require.Len(t, p.buf.segments, 2)
 	require.Len(t, offsetsOf(r.takeN(1)), 1)

@@ -15,7 +15,8 @@ import (
 // rooms is a consumer without a network: fetches are planned, answered and decoded by hand, one step at a time.
 type rooms struct {
 	*Consumer
-	t testing.TB
+	t   testing.TB
+	env *decodeEnv // the worker's
 }
 
 // newRooms gives a running consumer that knows no cluster.
@@ -25,7 +26,7 @@ func newRooms(t testing.TB, opts ...ConsumerOption) *rooms {
 	require.NoError(t, err)
 	c.state.Store(stateRunning)
 	c.fetcher.flow.end() // no fetcher runs that would give the headroom back
-	return &rooms{Consumer: c, t: t}
+	return &rooms{Consumer: c, t: t, env: &decodeEnv{names: &nameCache{}}}
 }
 
 // assign gives the consumer partitions of topic "t", led by broker 1, at offset 0.
@@ -139,11 +140,10 @@ func (r *rooms) decodeStep() bool {
 		s.mu.Unlock()
 		return false
 	}
-	env := &decodeEnv{names: &nameCache{}}
-	r.prepare(env, seg)
+	r.prepare(r.env, seg)
 	s.mu.Unlock()
 	for more := true; more; {
-		ch, err := seg.decoder.next(seg, env)
+		ch, err := seg.decoder.next(seg, r.env)
 		s.mu.Lock()
 		more = s.decoded(seg, ch, err)
 		s.mu.Unlock()

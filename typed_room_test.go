@@ -11,7 +11,7 @@ import (
 func TestTyped_MessagesGivenUpWhileTheyAreDecodedComeLater(t *testing.T) {
 	r := newRooms(t)
 	p := r.assign(1)[0]
-	r.fetched(part{set: joined(big(0, 130<<10), big(1, 130<<10))})
+	r.fetched(part{set: joined(big(0, segmentBytes+1), big(1, segmentBytes+1))})
 	r.decode()
 	dropped := false
 	value := func(_ context.Context, _ string, _ []Header, data []byte) (int, error) {
@@ -36,11 +36,11 @@ func TestTyped_MessagesGivenUpWhileTheyAreDecodedComeLater(t *testing.T) {
 	require.Equal(t, int64(first), p.position)
 
 	main, _ := r.plan()
-	r.answer(main, part{set: big(1, 130<<10)})
+	r.answer(main, part{set: big(1, segmentBytes+1)})
 	r.decode()
 	got, err = c.GetMany(t.Context(), WaitFor(0))
 	require.NoError(t, err)
 	require.Len(t, got[p.tp], 2-first)
 	require.Equal(t, int64(2), p.position)
-	require.Equal(t, 130<<10, got[p.tp][0].Value)
+	require.Equal(t, segmentBytes+1, got[p.tp][0].Value)
 }
