@@ -263,14 +263,17 @@ func (b *chunkBuilder) inflate(codec compress.Codec, src []byte, o compress.Opti
 		return nil, err
 	}
 	bound = max(bound, d.want)
-	size := bound
-	if b.env.swell.fits(len(src), len(d.arena)) {
-		size = min(bound, len(d.arena))
+	size, slack := bound, 0
+	if codec == compress.Zstd {
+		slack = compress.Slack
+	}
+	if room := len(d.arena) - slack; b.env.swell.fits(len(src), room) {
+		size = min(bound, room)
 	}
 	for {
 		// A bound from the frame headers may be above the limit by less than a block, and the bytes be fine.
 		size = min(size, limit)
-		if size > len(d.arena) && !b.grow(size) {
+		if need := min(size+slack, limit); need > len(d.arena) && !b.grow(need) {
 			d.want = size
 			return nil, errNoRoom
 		}

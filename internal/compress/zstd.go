@@ -83,7 +83,7 @@ func zstdDecode(dst, src []byte) (int, error) {
 	if err != nil {
 		return 0, err
 	}
-	out, err := d.DecodeAll(src, dst[:0:len(dst)])
+	out, err := d.DecodeAll(src, dst[:0:min(cap(dst), len(dst)+Slack)])
 	if pooled {
 		zstdDecoders.put(d)
 	} else {
