@@ -53,8 +53,11 @@ func (r *reach) measured(wait, read time.Duration, bytes int64) {
 // ahead gives how many buffered bytes a partition may have and still be asked for; below half of that it is to be asked for now.
 // reuse says that memory is used again, however much it is.
 func (r *reach) ahead(p *partition, maxPartitionBytes int, reuse bool) int {
-	if r.far || reuse && p.fetch.compressed {
+	switch {
+	case r.far, reuse && p.fetch.compressed:
 		return 2 * maxPartitionBytes
+	case p.fetch.compressed: // it will be several times as much, for several workers
+		return maxPartitionBytes
 	}
 	return maxPartitionBytes / 2
 }

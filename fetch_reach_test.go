@@ -60,7 +60,7 @@ func TestReach_HowMuchIsAskedForAndKept(t *testing.T) {
 		{"near", plain, false, false, 512 << 10, 256 << 10, 2<<20 + 10*16<<10},
 		{"near, memory used again", plain, false, true, 512 << 10, 256 << 10, 2<<20 + 10*16<<10},
 		{"near, compressed, memory used again", compressed, false, true, 2 << 20, 1 << 20, math.MaxInt64},
-		{"near, compressed", compressed, false, false, 512 << 10, 256 << 10, math.MaxInt64},
+		{"near, compressed", compressed, false, false, 1 << 20, 512 << 10, math.MaxInt64},
 		{"far", plain, true, false, 2 << 20, 1 << 20, math.MaxInt64},
 		{"far, compressed", compressed, true, false, 2 << 20, 1 << 20, math.MaxInt64},
 	} {
