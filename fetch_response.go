@@ -92,31 +92,43 @@ func (p *partition) partSize(batch, left int) int {
 
 // Records implements protocol.FetchVisitor: it gives memory for a part of a record set, charged to the budget first.
 func (v *fetchVisitor) Records(fp *protocol.FetchedPartition, batch, left int) []byte {
-	s := v.f.sub
-	s.mu.Lock()
-	defer s.mu.Unlock()
+	size, compressed := v.admit(fp, batch, left)
+	switch {
+	case v.tooLarge > 0:
+		return make([]byte, protocol.BatchHeaderSize) // enough to tell which batch it is
+	case size == 0:
+		return nil
+	}
+	part := v.f.sub.budget.newRecordSet(size, compressed) // without the mutex, as new memory is cleared
+	v.parts = append(v.parts, part)
+	return part.data
+}
+
+// admit gives the size of the next part of a record set, charged; 0 where it is not wanted, or there is no room. compressed says that
+// what is in it is likely to be.
+func (v *fetchVisitor) admit(fp *protocol.FetchedPartition, batch, left int) (size int, compressed bool) {
+	v.f.sub.mu.Lock()
+	defer v.f.sub.mu.Unlock()
 	p := v.expected(fp)
 	if p == nil || fp.Partition.ErrorCode != protocol.None || p.paused {
-		return nil
+		return 0, false
 	}
 	begins := len(v.parts) == 0
 	if begins && fp.RecordsSize > max(v.f.cfg.maxBatchBytes, v.plan.setLimit) {
 		v.tooLarge = fp.RecordsSize
-		return make([]byte, protocol.BatchHeaderSize) // enough to tell which batch it is
+		return 0, false
 	}
-	size := p.partSize(batch, left)
+	size = p.partSize(batch, left)
 	if !v.reserve(int64(size)) {
 		if begins {
 			p.fetch.need = size
 		}
-		return nil
+		return 0, false
 	}
 	if begins {
 		v.took += int64(fp.RecordsSize)
 	}
-	part := s.budget.newRecordSet(size, p.fetch.compressed)
-	v.parts = append(v.parts, part)
-	return part.data
+	return size, p.fetch.compressed
 }
 
 // reserve takes n bytes of what was reserved for the fetch, or, where that is used up, of what there is.

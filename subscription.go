@@ -20,7 +20,8 @@ const (
 
 // A subscription is the one owner of what is subscribed and assigned, and of each partition's state. Its mutex guards
 // all of it, buffers and fetch plans included, so that a message is handed out, its position moved and its epoch
-// checked in one step. It is held for short, never across I/O, a channel operation that may block, or user code.
+// checked in one step; a run of messages is handed out in one such step, too (run). It is held for short, never across I/O, a
+// channel operation that may block, or user code.
 type subscription struct {
 	mu subscriptionMutex
 
