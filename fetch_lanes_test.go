@@ -68,6 +68,50 @@ func TestLanes_PartitionThatBecomesFetchableTakesTheSideLaneUntilTheMainLaneIsFr
 	require.Equal(t, []int64{2}, offsetsOf(r.drain()))
 }
 
+// What an answer on the side lane had no room for is asked for there once more, before what others have next, and not on the main lane
+// meanwhile: it would come twice. What is at its end, or finds nothing though others are not in its way, goes back to the main lane.
+func TestLanes_WhatFoundNoRoomOnTheSideLaneIsNotAskedForTwice(t *testing.T) {
+	for _, c := range []struct {
+		name    string
+		high    int64 // of the second partition
+		records bool  // the first one has some
+		back    bool
+	}{
+		{"more in its log", 100, true, false},
+		{"at the end of its log", 5, true, true},
+		{"more in its log, it says, but nothing comes", 100, false, true},
+	} {
+		t.Run(c.name, func(t *testing.T) {
+			r := newRooms(t)
+			parts := r.assign(2)
+			r.fetched(part{index: 0}, part{index: 1})
+			main, _ := r.plan() // the long poll
+			require.NoError(t, r.Seek(parts[0].tp, 5))
+			require.NoError(t, r.Seek(parts[1].tp, 5))
+			_, side := r.plan()
+			require.Len(t, side.side, 2)
+			var set []byte
+			if c.records {
+				set = batchOf(5, 1)
+			}
+			r.answer(side, part{index: 0, set: set, high: 100}, part{index: 1, high: c.high})
+			_, side = r.plan()
+			if c.records {
+				require.Same(t, parts[1], side.side[0], "the one that found no room comes first")
+			}
+
+			r.answer(main)
+			main, _ = r.plan()
+			back := false
+			if main != nil { // without it the session has no members left
+				got, _ := asked(main)
+				_, back = got[1]
+			}
+			require.Equal(t, c.back, back)
+		})
+	}
+}
+
 func TestLanes_SessionForgetsWhatTheSideLaneTook(t *testing.T) {
 	r := newRooms(t)
 	parts := r.assign(2)

@@ -1,6 +1,7 @@
 package kafka
 
 import (
+	"cmp"
 	"slices"
 	"time"
 
@@ -98,7 +99,7 @@ func (f *fetcher) planLane(n *fetchNode, lane int, now time.Time) (*fetchPlan, t
 	pl.node, pl.lane, pl.left, pl.overdue, pl.wait = n.id, lane, room, n.overdue, f.cfg.fetchMaxWait
 	req := pl.request
 	req.MinBytes = int32(min(int64(f.cfg.fetchMinBytes), room))
-	req.MaxBytes = int32(room)
+	req.MaxBytes = int32(n.askedOf(room))
 	req.IsolationLevel = int8(f.cfg.isolation)
 	req.RackID = f.cfg.rackID
 	partitionBytes := int32(min(int64(f.cfg.maxPartitionBytes), room))
@@ -275,15 +276,18 @@ func (f *fetcher) planSide(n *fetchNode, pl *fetchPlan, picked []*partition, par
 	add := requestTopics{topics: pl.request.Topics}
 	pl.wait = 0
 	fresh := false
+	// Those that an answer had no room for go first: brokers fill it in the order of the request.
+	slices.SortStableFunc(picked, func(a, b *partition) int { return cmp.Compare(b.inVain(n), a.inVain(n)) })
 	for _, p := range picked {
-		fl := &p.fetch.flight
-		repeat := fl.node == n && fl.epoch == p.epoch && fl.offset == p.fetch.offset
-		*fl = flight{on: true, node: n, epoch: p.epoch, offset: p.fetch.offset, repeat: repeat}
+		// What is at the end of its log goes back to the main lane, should that be free first. Where there is more, it found no room in
+		// an answer with others; asked for on both lanes it would come twice.
+		inVain := p.inVain(n) > 0
+		repeat := inVain && (!n.sideBrought || p.fetch.offset >= p.readable(f.cfg.isolation))
+		p.fetch.flight = flight{on: true, node: n, epoch: p.epoch, offset: p.fetch.offset, repeat: repeat}
 		if repeat {
-			f.markDirty(p) // for the main lane, should it be free first
-		} else {
-			fresh = true
+			f.markDirty(p)
 		}
+		fresh = fresh || !inVain
 		if p.fetch.session.on {
 			n.session.forget(p) // else the session would bring again and again what the side lane has brought
 		}
@@ -297,6 +301,14 @@ func (f *fetcher) planSide(n *fetchNode, pl *fetchPlan, picked []*partition, par
 	pl.side = append(pl.side, picked...)
 	pl.request.SessionID, pl.request.SessionEpoch = 0, -1
 	pl.request.Topics = add.topics
+}
+
+// inVain is 1 if what is asked for next was asked for on the side lane before, and did not come.
+func (p *partition) inVain(n *fetchNode) int {
+	if fl := &p.fetch.flight; fl.node == n && fl.epoch == p.epoch && fl.offset == p.fetch.offset {
+		return 1
+	}
+	return 0
 }
 
 // entry is what a session is to be told about p.

@@ -75,19 +75,31 @@ func (v *fetchVisitor) expected(fp *protocol.FetchedPartition) *partition {
 // partBytes is how much of a record set goes into one piece of memory where batches are small and compressed; a large batch has
 // one to itself. What has been decoded of a record set can be used again that way while the rest of it waits. Where messages point
 // into the record set, that gives back nothing, and less of larger pieces costs the garbage collector less.
-const partBytes = 512 << 10
+const (
+	partBytes      = 512 << 10
+	largeBatchPart = partBytes / 8
+)
 
 // partSize gives the size for what comes next of p's record set, of which left bytes are to come and the first batch takes so many.
 func (p *partition) partSize(batch, left int) int {
 	switch {
 	case !p.fetch.compressed:
 		return left
-	case batch >= partBytes/2:
+	case batch >= largeBatchPart:
 		return batch
 	case left <= partBytes*5/4:
 		return left
 	}
 	return partBytes
+}
+
+// askedOf gives how much is asked for when so many bytes are reserved for the answer: where record sets are read part by part, the small
+// batch that a part has only the start of is in the next one, too.
+func (n *fetchNode) askedOf(room int64) int64 {
+	if n.compressed {
+		return room - room*largeBatchPart/partBytes
+	}
+	return room
 }
 
 // Records implements protocol.FetchVisitor: it gives memory for a part of a record set, charged to the budget first.
@@ -118,10 +130,11 @@ func (v *fetchVisitor) admit(fp *protocol.FetchedPartition, batch, left int) (si
 		v.tooLarge = fp.RecordsSize
 		return 0, false
 	}
-	size = p.partSize(batch, left)
-	if !v.reserve(int64(size)) {
+	want := p.partSize(batch, left)
+	size = int(v.reserve(int64(batch), int64(want)))
+	if size == 0 {
 		if begins {
-			p.fetch.need = size
+			p.fetch.need = want
 		}
 		return 0, false
 	}
@@ -131,16 +144,20 @@ func (v *fetchVisitor) admit(fp *protocol.FetchedPartition, batch, left int) (si
 	return size, p.fetch.compressed
 }
 
-// reserve takes n bytes of what was reserved for the fetch, or, where that is used up, of what there is.
-func (v *fetchVisitor) reserve(n int64) bool {
+// reserve takes between least and n bytes of what was reserved for the fetch, and, where that is less, of what there is.
+func (v *fetchVisitor) reserve(least, n int64) int64 {
 	if more := n - v.plan.left; more > 0 {
-		if !v.f.sub.budget.takeRaw(more) {
-			return false
+		switch budget := v.f.sub.budget; {
+		case budget.takeRaw(more):
+			v.plan.left += more
+		case v.plan.left >= least:
+			n = v.plan.left
+		default:
+			return 0
 		}
-		v.plan.left += more
 	}
 	v.plan.left -= n
-	return true
+	return n
 }
 
 // Partition implements protocol.FetchVisitor: it takes in what was read of one partition.
@@ -197,7 +214,9 @@ func (v *fetchVisitor) taken(p *partition, part *protocol.FetchResponsePartition
 		}
 	}
 	next := cut.next
-	p.fetch.compressed = !cut.plain
+	if p.fetch.compressed = !cut.plain; p.fetch.compressed {
+		v.f.node(v.plan.node).compressed = true
+	}
 	for _, seg := range cut.segments {
 		p.buf.push(seg)
 	}

@@ -44,16 +44,18 @@ type fetcher struct {
 
 // A fetchNode is a broker that leads partitions.
 type fetchNode struct {
-	id      int32
-	dirty   queue[*partition] // partitions whose part in the next fetch may have changed
-	busy    [lanes]bool
-	spare   [lanes]*fetchPlan // the memory of the last ones
-	picked  []*partition      // by candidates, until the next call
-	session fetchSession
-	reach   reach
-	overdue int // fetches in a row that were given up
-	failed  int // fetches in a row that failed
-	retryAt time.Time
+	id          int32
+	dirty       queue[*partition] // partitions whose part in the next fetch may have changed
+	busy        [lanes]bool
+	spare       [lanes]*fetchPlan // the memory of the last ones
+	picked      []*partition      // by candidates, until the next call
+	session     fetchSession
+	reach       reach
+	compressed  bool // it has sent compressed batches
+	sideBrought bool // the last answer on the side lane had records
+	overdue     int  // fetches in a row that were given up
+	failed      int  // fetches in a row that failed
+	retryAt     time.Time
 	// answered is when a fetch of the session last succeeded. An answer leaves out the members that have nothing new
 	// (KIP-227): it is one for them too.
 	answered time.Time
@@ -223,6 +225,7 @@ func (f *fetcher) landed(pl *fetchPlan, v *fetchVisitor, err error, stopped bool
 	n := f.node(pl.node)
 	n.busy[pl.lane] = false
 	if pl.lane == sideLane {
+		n.sideBrought = v.took > 0
 		for _, p := range pl.side {
 			if p.fetch.flight.node == n {
 				p.fetch.flight.on = false

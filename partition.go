@@ -144,14 +144,19 @@ func (p *partition) starting() bool {
 
 // lag gives the distance from the position to the end of what may be read.
 func (p *partition) lag(isolation IsolationLevel) (int64, bool) {
-	end := p.highwater
-	if isolation == ReadCommitted && p.stable >= 0 {
-		end = p.stable
-	}
+	end := p.readable(isolation)
 	if !p.known || end < 0 {
 		return 0, false
 	}
 	return max(0, end-p.position), true
+}
+
+// readable is the offset up to which there are records to hand out, as the last answer had it; -1 before one.
+func (p *partition) readable(isolation IsolationLevel) int64 {
+	if isolation == ReadCommitted && p.stable >= 0 {
+		return p.stable
+	}
+	return p.highwater
 }
 
 // turnLength is how many messages one partition may give before others that have some are asked.
