@@ -263,17 +263,17 @@ func (b *chunkBuilder) inflate(codec compress.Codec, src []byte, o compress.Opti
 		return nil, err
 	}
 	bound = max(bound, d.want)
-	size, slack := bound, 0
+	size := bound
 	if codec == compress.Zstd {
-		slack = compress.Slack
+		o.Slack = compress.ZstdSlack
 	}
-	if room := len(d.arena) - slack; b.env.swell.fits(len(src), room) {
+	if room := len(d.arena) - o.Slack; b.env.swell.fits(len(src), room) {
 		size = min(bound, room)
 	}
 	for {
 		// A bound from the frame headers may be above the limit by less than a block, and the bytes be fine.
 		size = min(size, limit)
-		if need := min(size+slack, limit); need > len(d.arena) && !b.grow(need) {
+		if need := min(size+o.Slack, limit); need > len(d.arena) && !b.grow(need) {
 			d.want = size
 			return nil, errNoRoom
 		}

@@ -77,7 +77,7 @@ func (v *fetchVisitor) expected(fp *protocol.FetchedPartition) *partition {
 // into the record set, that gives back nothing, and less of larger pieces costs the garbage collector less.
 const (
 	partBytes      = 512 << 10
-	largeBatchPart = partBytes / 8
+	largeBatchPart = partBytes / 8 // a large batch; what two parts have both of is less
 )
 
 // partSize gives the size for what comes next of p's record set, of which left bytes are to come and the first batch takes so many.

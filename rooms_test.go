@@ -3,6 +3,7 @@ package kafka
 import (
 	"bytes"
 	"fmt"
+	"slices"
 	"testing"
 	"time"
 
@@ -113,7 +114,7 @@ func answerOf(t testing.TB, parts ...part) []byte {
 		if p.noStable {
 			fp.LastStableOffset = -1
 		}
-		fp.Records = append(p.set, make([]byte, max(0, p.size-len(p.set)))...)
+		fp.Records = slices.Concat(p.set, make([]byte, max(0, p.size-len(p.set))))
 		topic.Partitions = append(topic.Partitions, fp)
 	}
 	frame, err := protocol.AppendResponse(nil, 0, lastVersionByName, &protocol.FetchResponse{SessionID: 7, Responses: []protocol.FetchResponseTopic{topic}})

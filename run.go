@@ -91,9 +91,6 @@ func (r *run) end() {
 	p.turn -= n
 }
 
-// handed moves the position behind a message.
-func (p *partition) handed(m *Message) { p.position, p.lastEpoch = m.Offset+1, m.LeaderEpoch }
-
 // A subscriptionMutex is a mutex whose lock ends the run.
 type subscriptionMutex struct {
 	mutex sync.Mutex

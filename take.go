@@ -82,6 +82,9 @@ func (s *subscription) takeFrom(p *partition) *Message {
 	return m
 }
 
+// handed moves the position behind a message.
+func (p *partition) handed(m *Message) { p.position, p.lastEpoch = m.Offset+1, m.LeaderEpoch }
+
 // takeBatch lends what is left of the first chunk of the partition whose turn it is, or nil where there is none. It is given
 // back with chunk.letGo.
 func (s *subscription) takeBatch(only []*partition) (TopicPartition, *chunk) {

@@ -59,11 +59,7 @@ func framed(size int, random *rand.Rand) []byte {
 func partsBody(t testing.TB, set []byte) []byte {
 	first, second := NewFetchResponsePartition(), NewFetchResponsePartition()
 	first.Records, second.PartitionIndex, second.HighWatermark = set, 1, 77
-	frame, err := AppendResponse(nil, 1, 12, &FetchResponse{Responses: []FetchResponseTopic{{Topic: "t", Partitions: []FetchResponsePartition{first, second}}}})
-	require.NoError(t, err)
-	_, body, err := SplitResponse(frame[4:], ResponseHeaderVersion(KeyFetch, 12))
-	require.NoError(t, err)
-	return body
+	return bodyOf(t, 12, &FetchResponse{Responses: []FetchResponseTopic{{Topic: "t", Partitions: []FetchResponsePartition{first, second}}}})
 }
 
 // read reads a response with the set to its end.

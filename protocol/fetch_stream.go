@@ -186,8 +186,11 @@ func (s *fetchStream) next(p *FetchedPartition, begun []byte, unread int) ([]byt
 	if b != nil {
 		p.Partition.Records = b
 	}
+	if unread == 0 || len(b) < batch {
+		return nil, unread, false
+	}
 	whole, ok := wholeBatches(b)
-	return b[whole:], unread, ok && len(b) >= batch && len(b)-whole+unread > 0
+	return b[whole:], unread, ok
 }
 
 // begin reads on until a batch is begun whose size can be told, if there is as much to read.

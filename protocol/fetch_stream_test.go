@@ -257,6 +257,11 @@ func fetchBody(t testing.TB, version int16) []byte {
 		Responses:     []FetchResponseTopic{{Topic: "t", TopicID: UUID{1}, Partitions: []FetchResponsePartition{data, moved}}},
 		NodeEndpoints: []FetchResponseNodeEndpoint{{NodeID: 2, Host: "h", Port: 9092}},
 	}
+	return bodyOf(t, version, resp)
+}
+
+// bodyOf gives the bytes of a response without its header.
+func bodyOf(t testing.TB, version int16, resp *FetchResponse) []byte {
 	frame, err := AppendResponse(nil, 1, version, resp)
 	require.NoError(t, err)
 	_, body, err := SplitResponse(frame[4:], ResponseHeaderVersion(KeyFetch, version))

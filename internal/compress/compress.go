@@ -42,13 +42,20 @@ func (c Codec) String() string {
 	return fmt.Sprintf("codec(%d)", int8(c))
 }
 
-// Options changes how strictly data is decoded.
+// Options changes how data is decoded.
 type Options struct {
 	// LZ4IgnoreHeaderChecksum accepts any header checksum in lz4 frames. Java
 	// clients before 0.10 computed it over the wrong bytes, and such frames
 	// live on in messages of magic 0 (KIP-57).
 	LZ4IgnoreHeaderChecksum bool
+	// Slack is how many bytes behind dst, in its capacity, may be overwritten. With
+	// ZstdSlack of them zstd is decompressed in copies of 16 bytes to the very end, which
+	// makes small batches a tenth faster. Other codecs do not need any.
+	Slack int
 }
+
+// ZstdSlack is the slack that zstd is decompressed faster with.
+const ZstdSlack = 16
 
 var (
 	// ErrShortBuffer says that the decompressed data does not fit into dst.
@@ -116,13 +123,8 @@ func Size(c Codec, src []byte) (n int, exact bool, err error) {
 	return 0, false, fmt.Errorf("%w %d", ErrUnknownCodec, int8(c))
 }
 
-// Slack is how much capacity behind dst lets Decode decompress zstd in copies of 16 bytes
-// to the very end, which makes small batches a tenth faster.
-const Slack = 16
-
 // Decode decompresses src into dst and returns how much was written. It writes
-// nothing past len(dst), but for up to Slack bytes of dst's capacity, which hold nothing of
-// meaning then. It says ErrShortBuffer when the data does not fit; what
+// nothing past len(dst) but Options.Slack, and says ErrShortBuffer when the data does not fit; what
 // dst holds after an error is undefined. It may be called from any number of
 // goroutines; src and dst must not overlap.
 func Decode(c Codec, dst, src []byte, o Options) (n int, err error) {
@@ -139,7 +141,7 @@ func Decode(c Codec, dst, src []byte, o Options) (n int, err error) {
 	case LZ4:
 		return lz4Decode(dst, src, o)
 	case Zstd:
-		return zstdDecode(dst, src)
+		return zstdDecode(dst, src, o)
 	}
 	return 0, fmt.Errorf("%w %d", ErrUnknownCodec, int8(c))
 }

@@ -28,7 +28,9 @@ func fuzzDecompress(f *testing.F, codec Codec, o Options) {
 			mem[i] = 0xAA
 		}
 		n, err := Decode(codec, mem[:room], src, o)
-		requireUntouched(t, codec, mem[room:], 0xAA)
+		if behind := mem[room:]; len(behind) != bytes.Count(behind, []byte{0xAA}) {
+			t.Fatal("wrote behind dst")
+		}
 		if n < 0 || n > int(room) {
 			t.Fatalf("%d bytes in a buffer of %d", n, room)
 		}

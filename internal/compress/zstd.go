@@ -71,7 +71,7 @@ func newZstdDecoder() (*zstd.Decoder, error) {
 // zstdDecode decodes into dst in place. What the headers show not to fit is refused
 // before anything is decoded; of the rest, a block that overflows dst by its last
 // literals makes the library move its output once, which is dropped then.
-func zstdDecode(dst, src []byte) (int, error) {
+func zstdDecode(dst, src []byte, o Options) (int, error) {
 	least, most, _, err := zstdBounds(src)
 	if err != nil {
 		return 0, err
@@ -83,7 +83,7 @@ func zstdDecode(dst, src []byte) (int, error) {
 	if err != nil {
 		return 0, err
 	}
-	out, err := d.DecodeAll(src, dst[:0:min(cap(dst), len(dst)+Slack)])
+	out, err := d.DecodeAll(src, dst[:0:min(cap(dst), len(dst)+o.Slack)])
 	if pooled {
 		zstdDecoders.put(d)
 	} else {

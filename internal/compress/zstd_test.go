@@ -134,3 +134,30 @@ func TestZstd_WindowIsNotAllocated(t *testing.T) {
 	})
 	require.Less(t, got, uint64(1<<20))
 }
+
+// Behind dst, no more is overwritten than the slack that is given; with less capacity than that, no more than there is.
+func TestZstd_OverwritesTheSlackAtMost(t *testing.T) {
+	want := append(text(1000), noise(200)...)
+	for _, f := range zstdForms() {
+		packed, err := f.encode(want)
+		require.NoError(t, err)
+		for bit := -1; bit < len(packed)*8; bit++ { // -1: as it is
+			if bit >= 0 {
+				packed[bit/8] ^= 1 << (bit % 8)
+			}
+			for _, room := range []int{len(want) + 64, len(want) + ZstdSlack/2} {
+				mem := bytes.Repeat([]byte{0xAA}, len(want)+64)
+				n, err := Decode(f.codec, mem[:len(want):room], packed, Options{Slack: ZstdSlack})
+				if bit < 0 {
+					require.NoError(t, err)
+					require.Equal(t, want, mem[:n])
+				}
+				behind := mem[min(room, len(want)+ZstdSlack):]
+				require.Len(t, behind, bytes.Count(behind, []byte{0xAA}), "%s, bit %d", f.name, bit)
+			}
+			if bit >= 0 {
+				packed[bit/8] ^= 1 << (bit % 8)
+			}
+		}
+	}
+}
