@@ -207,8 +207,7 @@ func (s *subscription) wakeForFailures(p *partition) {
 	}
 }
 
-// decodeFailed ends a segment at a batch that cannot be read. A corrupt one is fetched again once before it is told:
-// the bytes may have been damaged on their way.
+// decodeFailed ends a segment at a batch that cannot be read.
 func (s *subscription) decodeFailed(p *partition, seg *segment, bad *batchFailure) {
 	seg.parsed = true
 	for i, other := range p.buf.segments {
@@ -217,19 +216,25 @@ func (s *subscription) decodeFailed(p *partition, seg *segment, bad *batchFailur
 			break
 		}
 	}
-	var large *tooLargeError
-	switch {
-	case errors.As(bad.err, &large):
-		seg.err = s.tooLarge(p.tp, bad.offset, bad.next, large.size)
-	case p.fetch.foundCorrupt(bad.next):
-		seg.err = &CorruptRecordError{TopicPartition: p.tp, Offset: bad.offset, NextOffset: bad.next, Err: bad.err}
-	default:
+	if seg.err = s.batchError(p, bad); seg.err == nil {
 		seg.next, seg.epoch = bad.offset, -1 // it ends before its last batch
 		s.refetch(p, bad.offset)
 		return
 	}
 	p.fetch.offset = bad.offset // what is on its way from behind it is void
 	s.dirty(p)
+}
+
+// batchError gives what is told of a batch that cannot be read; nil for one that is to be fetched again first, as it may have been
+// damaged on its way.
+func (s *subscription) batchError(p *partition, bad *batchFailure) error {
+	if large, ok := errors.AsType[*tooLargeError](bad.err); ok {
+		return s.tooLarge(p.tp, bad.offset, bad.next, large.size)
+	}
+	if p.fetch.foundCorrupt(bad.next) {
+		return &CorruptRecordError{TopicPartition: p.tp, Offset: bad.offset, NextOffset: bad.next, Err: bad.err}
+	}
+	return nil
 }
 
 func (s *subscription) tooLarge(tp TopicPartition, offset, next int64, size int) error {

@@ -240,16 +240,12 @@ func (v *fetchVisitor) taken(p *partition, part *protocol.FetchResponsePartition
 
 // cutShort is for a record set with a batch that cannot be taken apart: what was cut before it has been queued.
 func (s *subscription) cutShort(p *partition, bad *batchFailure) {
-	large, tooLarge := errors.AsType[*tooLargeError](bad.err)
-	switch {
-	case tooLarge:
-		p.buf.push(&segment{p: p, next: bad.offset, parsed: true, err: s.tooLarge(p.tp, bad.offset, bad.next, large.size)})
-	case p.fetch.foundCorrupt(bad.next):
-		p.buf.push(&segment{p: p, next: bad.offset, parsed: true, err: &CorruptRecordError{
-			TopicPartition: p.tp, Offset: bad.offset, NextOffset: bad.next, Err: bad.err}})
-	default:
+	err := s.batchError(p, bad)
+	if err == nil {
 		s.refetch(p, bad.offset)
+		return
 	}
+	p.buf.push(&segment{p: p, next: bad.offset, parsed: true, err: err})
 }
 
 // noProgress is for an answer with records of which none is at or behind the offset asked for.
