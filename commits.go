@@ -98,6 +98,7 @@ type commitRun struct {
 	c       *Consumer
 	byHand  bool // the application asked, and waits
 	pending map[TopicPartition]OffsetAndMetadata
+	taken   map[TopicPartition]OffsetAndMetadata // what the last answer acknowledged
 	failed  []error
 	last    error
 	who     memberIdentity // as whom the last request was sent
@@ -223,16 +224,13 @@ func (c *Consumer) lostError(tp TopicPartition) error {
 	return &CommitFailedError{GroupID: c.cfg.groupID, Reason: "partition " + tp.String() + " was given to another member, or may have been"}
 }
 
-// acknowledged notes what has been committed: of before, what is neither pending nor failed.
-func (c *Consumer) acknowledged(before map[TopicPartition]OffsetAndMetadata, r *commitRun) {
-	now := time.Now()
-	c.sub.mu.Lock()
-	defer c.sub.mu.Unlock()
-	for tp, o := range before {
-		if _, waits := r.pending[tp]; waits || r.refused(tp) {
-			continue
-		}
-		is, was := c.sub.partitions[tp], r.owned[tp].p
+// acknowledged notes what the last answer says is committed.
+func (r *commitRun) acknowledged() {
+	s, now := r.c.sub, time.Now()
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	for tp, o := range r.taken {
+		is, was := s.partitions[tp], r.owned[tp].p
 		if was == is {
 			was = nil
 		}
@@ -242,24 +240,10 @@ func (c *Consumer) acknowledged(before map[TopicPartition]OffsetAndMetadata, r *
 			}
 			p.committed, p.committedAt = o.Offset, now
 			if r.byHand {
-				c.sub.committedByHand(p, o.Offset, o.LeaderEpoch)
+				s.committedByHand(p, o.Offset, o.LeaderEpoch)
 			}
 		}
 	}
-}
-
-func (r *commitRun) refused(tp TopicPartition) bool {
-	for _, err := range r.failed {
-		var b *BrokerError
-		if errors.As(err, &b) && b.TopicPartition == tp {
-			return true
-		}
-		var a *AuthorizationError
-		if errors.As(err, &a) && a.Resource == "topic" && a.Name == tp.Topic {
-			return true
-		}
-	}
-	return false
 }
 
 // round sends once what is pending and was not lost, also not while the coordinator was looked for. An error ends the commit.
@@ -274,7 +258,7 @@ func (r *commitRun) round(ctx context.Context, who memberIdentity) error {
 	if r.dropLost(who); len(r.pending) == 0 {
 		return nil
 	}
-	before := maps.Clone(r.pending)
+	r.taken = make(map[TopicPartition]OffsetAndMetadata, len(r.pending))
 	req, capped := r.request(who)
 	resp, version, err := c.cluster.Do(ctx, node, cluster.KindGeneral, req, broker.CallOptions{Timeout: c.patience(r.attempt), MaxVersion: capped})
 	if err != nil {
@@ -296,7 +280,7 @@ func (r *commitRun) round(ctx context.Context, who memberIdentity) error {
 			}
 		}
 	}
-	c.acknowledged(before, r)
+	r.acknowledged()
 	return nil
 }
 
@@ -355,10 +339,12 @@ func (r *commitRun) request(who memberIdentity) (req *protocol.OffsetCommitReque
 
 // answer takes in one partition's error code. An error ends the commit.
 func (r *commitRun) answer(node int32, tp TopicPartition, code protocol.ErrorCode) error {
-	if _, ok := r.pending[tp]; !ok {
+	o, ok := r.pending[tp]
+	if !ok {
 		return nil // never asked for
 	}
 	if code == protocol.None {
+		r.taken[tp] = o
 		delete(r.pending, tp)
 		return nil
 	}
