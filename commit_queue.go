@@ -2,6 +2,7 @@ package kafka
 
 import (
 	"context"
+	"errors"
 	"slices"
 	"sync"
 )
@@ -31,13 +32,13 @@ func (q *commitQueue) enter() *commitPlace {
 	return p
 }
 
-// wait waits for the turn; false when ctx ends first.
-func (p *commitPlace) wait(ctx context.Context) bool {
+// wait waits for the turn of call's commit; an error when ctx ends first.
+func (p *commitPlace) wait(ctx context.Context, call string) error {
 	select {
 	case <-p.turn:
-		return true
+		return nil
 	case <-ctx.Done():
-		return false
+		return timedOut(call, ctx, errors.New("an earlier commit has not ended"))
 	}
 }
 

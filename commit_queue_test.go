@@ -26,11 +26,11 @@ func TestCommitQueue_TurnsComeInTheOrderOfEntering(t *testing.T) {
 	}
 	one, two, three := q.enter(), q.enter(), q.enter()
 	require.Equal(t, []bool{true, false, false}, []bool{turn(one), turn(two), turn(three)})
-	require.False(t, two.wait(ended))
+	require.ErrorIs(t, two.wait(ended, "a commit"), context.Canceled)
 	two.leave()
 	require.False(t, turn(three), "one that gives up does not pass a turn on that it has not had")
 	one.leave()
-	require.True(t, three.wait(t.Context()))
+	require.NoError(t, three.wait(t.Context(), "a commit"))
 	four := q.enter()
 	require.False(t, turn(four))
 	three.leave()

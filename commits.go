@@ -120,8 +120,8 @@ type identityFunc func(ctx context.Context) (memberIdentity, error)
 // one after the other, in the order of their places in the queue. byHand says that the application asked.
 func (c *Consumer) commit(ctx context.Context, call string, place *commitPlace, offsets map[TopicPartition]OffsetAndMetadata, who identityFunc, byHand bool) error {
 	r := c.newCommitRun(offsets, byHand)
-	if !place.wait(ctx) {
-		return timedOut(call, ctx, errors.New("an earlier commit has not ended"))
+	if err := place.wait(ctx, call); err != nil {
+		return err
 	}
 	backoff := c.cfg.backoff()
 	for attempt := 1; len(r.pending) > 0; attempt++ {

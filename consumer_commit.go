@@ -228,19 +228,25 @@ func (c *Consumer) autoCommitted(err error, said string) (saying string) {
 	return saying
 }
 
-// commitSettled commits what is settled and not yet committed. What that is it looks up when it is its turn: a commit by hand before it
-// may go further than what was settled when it was called.
+// commitSettled commits what is settled and not yet committed.
 func (c *Consumer) commitSettled(ctx context.Context) error {
 	place := c.commits.enter()
 	defer place.leave()
-	if !place.wait(ctx) {
-		return timedOut("automatic commit", ctx, errors.New("an earlier commit has not ended"))
+	return c.commitSettledOf(ctx, place, c.sub.partitions)
+}
+
+// commitSettledOf commits what is settled and not yet committed of some partitions. What that is it looks up when it is its turn: a commit
+// by hand before it may go further than what was settled when it was called.
+func (c *Consumer) commitSettledOf(ctx context.Context, place *commitPlace, parts map[TopicPartition]*partition) error {
+	const call = "automatic commit"
+	if err := place.wait(ctx, call); err != nil {
+		return err
 	}
 	c.sub.mu.Lock()
-	offsets := c.sub.toCommit(c.sub.partitions, time.Now())
+	offsets := c.sub.toCommit(parts, time.Now())
 	c.sub.mu.Unlock()
 	if len(offsets) == 0 {
 		return nil
 	}
-	return c.commit(ctx, "automatic commit", place, offsets, c.identity, false)
+	return c.commit(ctx, call, place, offsets, c.identity, false)
 }

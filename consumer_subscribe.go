@@ -5,7 +5,6 @@ import (
 	"errors"
 	"regexp"
 	"slices"
-	"time"
 )
 
 // Subscribe replaces the subscription: every partition of the topics is consumed, new ones as they appear, those from
@@ -130,39 +129,25 @@ func (c *Consumer) Assign(tps ...TopicPartition) error {
 	}
 	leaving, err := c.sub.assign(tps, c.assignedStart())
 	if err == nil && len(leaving) > 0 && c.autoCommits() {
-		c.spawnCommitLeaving(leaving)
+		c.commitUnassigned(leaving)
 	}
 	return err
 }
 
-// spawnCommitLeaving commits in the background; its place in the queue it has at once, so that a commit that is called
-// after Assign is behind it.
-func (c *Consumer) spawnCommitLeaving(parts map[TopicPartition]*partition) {
+// commitUnassigned commits, in the background, what is settled of partitions that Assign has given up. Its place in the queue it has at
+// once, so that a commit that is called after Assign is behind it; what was committed by hand before, it leaves.
+func (c *Consumer) commitUnassigned(parts map[TopicPartition]*partition) {
 	place := c.commits.enter()
 	spawned := c.spawnRunning(func() {
 		defer place.leave()
-		c.commitLeaving(place, parts)
+		ctx, cancel := c.bounded(context.Background())
+		defer cancel()
+		if err := c.commitSettledOf(ctx, place, parts); err != nil {
+			c.log.Warn("kafka: committing what was settled of partitions given up failed", "group", c.cfg.groupID, "err", err)
+		}
 	})
 	if !spawned {
 		place.leave()
-	}
-}
-
-// commitLeaving commits what is settled of partitions that Assign has given up: what was committed by hand before it, it leaves.
-func (c *Consumer) commitLeaving(place *commitPlace, parts map[TopicPartition]*partition) {
-	ctx, cancel := c.bounded(context.Background())
-	defer cancel()
-	var err error
-	if place.wait(ctx) {
-		c.sub.mu.Lock()
-		offsets := c.sub.toCommit(parts, time.Now())
-		c.sub.mu.Unlock()
-		err = c.commit(ctx, "automatic commit", place, offsets, c.identity, false)
-	} else {
-		err = timedOut("automatic commit", ctx, errors.New("an earlier commit has not ended"))
-	}
-	if err != nil {
-		c.log.Warn("kafka: committing what was settled of partitions given up failed", "group", c.cfg.groupID, "err", err)
 	}
 }
 

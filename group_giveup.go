@@ -205,11 +205,12 @@ func (c *Consumer) listens(parts map[TopicPartition]*partition) bool {
 // commitLeaving commits what is settled of partitions that go, as the member that has them: what was lost meanwhile is another's, also
 // when this one is a member again.
 func (g *group) commitLeaving(ctx context.Context, parts map[TopicPartition]*partition) error {
+	const call = "commit before partitions go"
 	c := g.c
 	place := c.commits.enter()
 	defer place.leave()
-	if !place.wait(ctx) { // what is settled then is looked up, as commitSettled does
-		return timedOut("commit before partitions go", ctx, errors.New("an earlier commit has not ended"))
+	if err := place.wait(ctx, call); err != nil { // what is settled then is looked up, as commitSettledOf does
+		return err
 	}
 	c.sub.mu.Lock()
 	held := maps.Clone(parts)
@@ -227,7 +228,7 @@ func (g *group) commitLeaving(ctx context.Context, parts map[TopicPartition]*par
 		}
 		return id, nil
 	}
-	return c.commit(ctx, "commit before partitions go", place, offsets, who, false)
+	return c.commit(ctx, call, place, offsets, who, false)
 }
 
 // butForGoneTopics leaves out what a commit says of topics that do not exist any more: nothing of them is delivered again.
