@@ -112,19 +112,20 @@ func (c *Consumer) connectRooms(workers int) {
 	})
 	s.settles = c.autoCommits()
 	s.parallel, s.batchLimit = workers+1, c.cfg.maxBatchBytes
-	s.wakeFetcher, s.wakeDecoder, s.wakeOffsets = c.fetcher.wake, c.wakeDecoder, c.wakePositions
+	s.wakeFetcher, s.wakeDecoder, s.wakePositions, s.wakeTopics = c.fetcher.wake, c.wakeDecoder, c.wakePositions, c.wakeTopics
 	s.dirty, s.backOff = c.fetcher.markDirty, c.fetcher.backOff
-	s.assignment = func() {
-		select {
-		case c.topicWork <- struct{}{}:
-		default:
-		}
-	}
 }
 
 func (c *Consumer) wakeDecoder() {
 	select {
 	case c.decodeWork <- struct{}{}:
+	default:
+	}
+}
+
+func (c *Consumer) wakeTopics() {
+	select {
+	case c.topicWork <- struct{}{}:
 	default:
 	}
 }

@@ -300,7 +300,7 @@ func (c *Consumer) runListener(q *listenerQueue, call *listenerCall) {
 	}
 	if c.group == nil && call.callback == onRevoked {
 		c.sub.removeDropped(call.parts)
-		c.sub.assignment() // a topic that was subscribed again meanwhile starts over
+		c.sub.wakeTopics() // a topic that was subscribed again meanwhile starts over
 	}
 	c.sub.wake(nil)
 	c.sub.signal()

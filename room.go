@@ -17,7 +17,6 @@ func (s *subscription) makeRoom(need int64) {
 			victim.fetch.offset, victim.fetch.lastEpoch = victim.buf.segments[last-1].next, victim.buf.segments[last-1].epoch
 		}
 		victim.buf.drop(last, s.budget)
-		s.dropped++
 		if !victim.fetch.held {
 			victim.fetch.held = true
 			s.held = append(s.held, victim)

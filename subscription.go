@@ -25,53 +25,61 @@ const (
 type subscription struct {
 	mu subscriptionMutex
 
-	kind           subscriptionKind
-	topics         []string // sorted; those that match, for a pattern
-	pattern        *regexp.Regexp
-	matched        bool // the pattern was held to a complete view of the cluster: what matches from now on is new
-	listener       RebalanceListener
+	kind       subscriptionKind
+	topics     []string // sorted; those that match, for a pattern
+	pattern    *regexp.Regexp
+	matched    bool // the pattern was held to a complete view of the cluster: what matches from now on is new
+	listener   RebalanceListener
+	listening  int                    // listener calls queued or running: nothing is handed out meanwhile
+	seen       map[string]*topicWatch // what was seen of each of topics; forgotten with it
+	partitions map[TopicPartition]*partition
+	assigned   bool   // a first assignment has been made
+	drops      uint64 // counts the calls that may drop partitions
+	pausedNow  int    // partitions that are paused
+
+	firstStart map[TopicPartition]int64 // where this consumer first started on a partition for want of a committed offset
+	failures   []*failure
+	changed    chan struct{} // closed at the next change that a waiting Position or Start may care for; nil: nobody waits
+
+	// Of the group.
 	had            map[TopicPartition]struct{} // lost in a rebalance or by eviction
 	givenUp        map[TopicPartition]heldPart // given up in the rebalance that is under way, which may bring them back
-	firstStart     map[TopicPartition]int64    // where this consumer first started on a partition for want of a committed offset
-	drops          uint64                      // counts the calls that may drop partitions
 	lastOwned      []TopicPartition            // the last assignment the group gave, and its generation
 	lastGeneration int32
-	seen           map[string]*topicWatch // what was seen of each of topics; forgotten with it
-	groupTopics    []string               // for the group's leader: the topics of all members
-	parked         bool                   // the membership ended for want of Get calls
-	awaitTurn      bool                   // somebody waits for what is in hand to settle
-	listening      int                    // listener calls queued or running: nothing is handed out meanwhile
-	partitions     map[TopicPartition]*partition
-	ring           queue[*partition] // those with messages, in turn
-	failures       []*failure
-	waiters        []*waiter
-	idle           *waiter // left by a call that has ended; nil: none
-	polled         *waiter // the last Get call, if it found nothing and did not wait: what it wanted is wanted until the next
-	turn           uint64  // counts the Get calls that have begun
-	byIterator     bool    // the last message was handed out by an iterator
-	calls          int     // Get calls that wait
-	settles        bool    // autocommit is on: overlapping calls are worth a warning
-	warnedOverlap  bool
-	assigned       bool          // a first assignment has been made
-	changed        chan struct{} // closed at the next change that a waiting Position or Start may care for; nil: nobody waits
+	groupTopics    []string // for the group's leader: the topics of all members
+	parked         bool     // the membership ended for want of Get calls
 
-	// Told outside: set once, before anything runs. They never block.
-	budget      *budget
-	wakeFetcher func() // there may be something to fetch, or to stop fetching
-	wakeDecoder func() // there may be something to decode
-	wakeOffsets func() // there may be a position to look up
-	assignment  func() // topics to watch have changed
-	dirty       func(p *partition)
-	backOff     func(p *partition)
-	undecoded   queue[*partition] // those with segments that may be decoded, in turn
-	starved     []*partition      // those with segments that found no room
-	retry       bool              // starved ones are to be tried again
-	retriedAt   int64             // budget.freed when they last were
-	held        []*partition      // those not fetched because they gave up batches and are not wanted
-	dropped     int64             // segments that were given up and have to be fetched again
-	parallel    int               // segments of one partition that may be decoded at a time
-	batchLimit  int
-	pausedNow   int // partitions that are paused
+	// Of Get calls.
+	ring          queue[*partition] // those with messages, in turn
+	waiters       []*waiter
+	idle          *waiter // left by a call that has ended; nil: none
+	polled        *waiter // the last Get call, if it found nothing and did not wait: what it wanted is wanted until the next
+	turn          uint64  // counts the Get calls that have begun
+	awaitTurn     bool    // somebody waits for what is in hand to settle
+	byIterator    bool    // the last message was handed out by an iterator
+	calls         int     // Get calls that wait
+	warnedOverlap bool
+
+	// Of the fetcher and the decoding workers.
+	held      []*partition      // those not fetched because they gave up batches and are not wanted
+	undecoded queue[*partition] // those with segments that may be decoded, in turn
+	starved   []*partition      // those with segments that found no room
+	retry     bool              // starved ones are to be tried again
+	retriedAt int64             // budget.freed when they last were
+
+	// Set once, before anything runs.
+	budget     *budget
+	settles    bool // autocommit is on: overlapping calls are worth a warning
+	parallel   int  // segments of one partition that may be decoded at a time
+	batchLimit int  // bytes
+
+	// To tell the others, set once, too. They never block.
+	wakeFetcher   func() // there may be something to fetch, or to stop fetching
+	wakeDecoder   func() // there may be something to decode
+	wakePositions func() // there may be a position to look up
+	wakeTopics    func() // topics to watch have changed
+	dirty         func(p *partition)
+	backOff       func(p *partition)
 }
 
 // A waiter is a Get call that waits.
@@ -309,7 +317,7 @@ func (s *subscription) assignedWhere(where func(*partition) bool) (tps []TopicPa
 }
 
 func (s *subscription) changedAssignment() {
-	s.assignment()
+	s.wakeTopics()
 	s.wake(nil)
 	s.signal()
 	s.wakeFetcher()
@@ -341,7 +349,7 @@ func (s *subscription) add(tps []TopicPartition, start startAt) {
 			s.partitions[tp] = p
 		}
 	}
-	s.wakeOffsets()
+	s.wakePositions()
 }
 
 // remove takes partitions out of the assignment, with all that is known of them. Others are not touched.
@@ -401,7 +409,7 @@ func (s *subscription) seek(p *partition, offset int64, leaderEpoch int32) {
 	s.dirty(p)
 	s.wakeFetcher()
 	if p.fetch.validate {
-		s.wakeOffsets()
+		s.wakePositions()
 	}
 	s.signal()
 	s.wakeForFailures(p)
@@ -423,7 +431,7 @@ func (s *subscription) reset(p *partition, start startAt) {
 	p.fetch.need, p.fetch.stuck, p.fetch.corrupt = 0, 0, nil
 	p.fetch.validate, p.fetch.lost = false, false
 	s.dirty(p)
-	s.wakeOffsets()
+	s.wakePositions()
 	s.wakeForFailures(p)
 }
 
@@ -433,7 +441,7 @@ func (s *subscription) lose(p *partition, start startAt) {
 	p.epoch++
 	p.start, p.asking, p.fetch.lost = &start, asking{}, true
 	s.dirty(p)
-	s.wakeOffsets()
+	s.wakePositions()
 }
 
 // enqueue lets p take its turns, if it has something to hand out.
