@@ -20,7 +20,7 @@ type getOptions struct {
 	waitSet    bool
 	upTo       int
 	upToSet    bool
-	resolved   []*partition // what partitions stood for when the call began, where it goes on
+	resolved   []*partition // what partitions stand for, once that is known
 }
 
 // FromPartitions takes messages of the named partitions only; others keep their buffered messages. With none named, it
@@ -163,7 +163,7 @@ func (c *Consumer) get(ctx context.Context, call string, o getOptions, take func
 	s.mu.Lock()
 	overlap := c.callBegins()
 	for {
-		done, again, err := c.tryGet(ctx, call, &o, w, take)
+		done, again, err := c.tryGet(ctx, call, &o, take)
 		if done {
 			s.calls--
 			s.dismiss(w)
@@ -176,7 +176,7 @@ func (c *Consumer) get(ctx context.Context, call string, o getOptions, take func
 		if w == nil {
 			w = s.newWaiter(&o)
 		}
-		w.only, _, _ = s.filter(call, o.partitions, w.only)
+		w.only = o.resolved
 		s.waiters = append(s.waiters, w)
 		s.callWaits()
 		s.mu.Unlock()
@@ -207,7 +207,7 @@ func (c *Consumer) endedAtOnce(ctx context.Context) error {
 
 // tryGet is one look at what there is; again is when to look next at the latest, for an error to be told again. Called
 // with the mutex held.
-func (c *Consumer) tryGet(ctx context.Context, call string, o *getOptions, w *waiter, take func(only []*partition) bool) (done bool, again time.Duration, err error) {
+func (c *Consumer) tryGet(ctx context.Context, call string, o *getOptions, take func(only []*partition) bool) (done bool, again time.Duration, err error) {
 	s := c.sub
 	if s.listening > 0 && c.insideListener(ctx) {
 		return true, 0, illegalState(call, "it was called from a rebalance listener, for which it would wait")
@@ -215,24 +215,21 @@ func (c *Consumer) tryGet(ctx context.Context, call string, o *getOptions, w *wa
 	if err := c.running(); err != nil {
 		return true, 0, err
 	}
-	before := o.resolved
-	if w != nil {
-		before = w.only
-	}
-	only, ok, err := s.filter(call, o.partitions, before)
+	known, err := s.resolve(call, o)
 	if err != nil {
 		return true, 0, err
 	}
-	if ok && take(only) {
+	if known && take(o.resolved) {
 		return true, 0, nil
 	}
-	again, err = s.tell(only, time.Now(), c.cfg.backoffMax)
-	if err == nil && o.waitSet && o.wait == 0 {
-		s.polled = &waiter{only: only}
-		s.callWaits()
-	}
-	if err != nil || (o.waitSet && o.wait == 0) {
+	again, err = s.tell(o.resolved, time.Now(), c.cfg.backoffMax)
+	if err != nil {
 		return true, 0, err
+	}
+	if o.waitSet && o.wait == 0 {
+		s.polled = &waiter{only: o.resolved}
+		s.callWaits()
+		return true, 0, nil
 	}
 	return false, again, nil
 }
@@ -244,7 +241,7 @@ func (s *subscription) newWaiter(o *getOptions) *waiter {
 	if s.idle = nil; w == nil {
 		w = &waiter{ch: make(chan struct{}, 1)}
 	}
-	w.only, w.until = o.resolved, time.Time{}
+	w.until = time.Time{}
 	if o.waitSet {
 		w.until = time.Now().Add(o.wait)
 	}
@@ -311,25 +308,24 @@ func (w *waiter) sleep(ctx context.Context, stopping <-chan struct{}, again time
 	return nil, false
 }
 
-// filter resolves the partitions a call names. Until there is a first assignment, ok is false: the call waits. before
-// is what an earlier round of the same call resolved.
-func (s *subscription) filter(call string, tps []TopicPartition, before []*partition) (only []*partition, ok bool, err error) {
-	if len(tps) == 0 {
-		return nil, true, nil
-	}
-	if !s.assigned && before == nil {
-		return nil, false, nil
-	}
-	for _, p := range before {
-		if p.gone {
-			return nil, false, illegalState(call, "partition %v was lost while the call waited", p.tp)
+// resolve finds the partitions that a call names, unless an earlier round of it has; false until there is a first assignment: the call
+// waits.
+func (s *subscription) resolve(call string, o *getOptions) (known bool, err error) {
+	switch {
+	case len(o.partitions) == 0:
+		return true, nil
+	case o.resolved != nil:
+		for _, p := range o.resolved {
+			if p.gone {
+				return false, illegalState(call, "partition %v was lost while the call waited", p.tp)
+			}
 		}
+		return true, nil
+	case !s.assigned:
+		return false, nil
 	}
-	if before != nil {
-		return before, true, nil
-	}
-	only, err = s.named(call, tps)
-	return only, err == nil, err
+	o.resolved, err = s.named(call, o.partitions)
+	return err == nil, err
 }
 
 // Messages ranges over messages, waiting for them as GetOne does. The loop ends at the first error or on Stop;
