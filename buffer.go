@@ -30,8 +30,7 @@ func (rs *recordSet) memory() *block {
 }
 
 // A segment is a run of batches of one record set: the unit of decoding. Segments of a partition are in the log's
-// order; each gives chunks of messages, in order too. Guarded by subscription.mu but for decoder, which belongs to the
-// worker that has the segment.
+// order; each gives chunks of messages, in order too. Guarded by subscription.mu, but for what is the worker's.
 type segment struct {
 	p       *partition
 	set     *recordSet // nil once it is not needed
@@ -49,12 +48,14 @@ type segment struct {
 	starved bool      // it waits for room
 	err     error
 
+	// The worker's that has the segment, while it is busy.
 	decoder    decoder
 	aliased    bool // messages point into data: it was not compressed
 	hasReserve bool
 	inflated   charge // for decompressed memory that no chunk carries the charge of
-	frees      int64  // budget.freed when a worker took it
-	first      bool   // nothing of its partition came before it when a worker took it: it may have the reserve
+
+	frees int64 // budget.freed when a worker took it
+	first bool  // nothing of its partition came before it when a worker took it: it may have the reserve
 }
 
 // A chunk is a slab of messages made from a segment.

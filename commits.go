@@ -12,7 +12,8 @@ import (
 	"github.com/seed-7379b4e8/kafka/protocol"
 )
 
-// A memberIdentity is as whom offsets are committed; the zero value's generation is not valid: see notMember.
+// A memberIdentity is as whom offsets are committed. A generation of -1 is none; that of the zero value is one like others, so who is
+// no member is notMember.
 type memberIdentity struct {
 	generation int32
 	member     string

@@ -20,25 +20,26 @@ import (
 //
 // NewConsumer makes one, Start connects it, and Messages, All, GetOne or GetMany hand out messages until Stop.
 type Consumer struct {
-	cfg config
-	log *slog.Logger
-	sub *subscription
+	cfg     config
+	log     *slog.Logger
+	sub     *subscription
+	fetcher *fetcher
+	group   *group // nil without a group id
 
 	lifeMu sync.Mutex // for changes of state, and what Start makes; never held across I/O
 	state  atomic.Int32
-	ended  chan struct{} // closed when a Stop has done all it will do
+	// stopping is closed when Stop begins, ended when a Stop has done all it will do.
+	stopping, ended chan struct{}
 	// callback is true while a listener is called: its calls work also before Start has returned, and when Stop has begun.
 	callback atomic.Bool
 
 	// Made by each Start, for as long as the consumer runs.
 	cluster   *cluster.Client
-	fetcher   *fetcher
-	group     *group          // nil without a group id
 	life      context.Context // of the background work
 	cancel    context.CancelFunc
 	startDone chan struct{} // closed when Start has returned
-	stopping  chan struct{} // closed when Stop begins
-	work      sync.WaitGroup
+
+	work sync.WaitGroup // the background work
 
 	decodeWork   chan struct{} // cap: one per worker
 	positionWork chan struct{} // cap 1

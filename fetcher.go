@@ -237,7 +237,7 @@ func (f *fetcher) landed(pl *fetchPlan, v *fetchVisitor, err error, stopped bool
 }
 
 // A fetchRefusal is what is done about the error code of a Fetch answer as a whole. All of them begin the session anew, and
-// ask again after the backoff.
+// ask again after the backoff, if not at once.
 type fetchRefusal struct {
 	atOnce  bool // the first in a row is asked again without a wait
 	refresh bool // ask for metadata

@@ -9,7 +9,7 @@ import (
 
 // A membership is one member's part in the classic group protocol (JoinGroup, SyncGroup, Heartbeat, LeaveGroup; KIP-62,
 // KIP-345, KIP-394, KIP-429) as a pure state machine: step takes an event, with the time in it, and gives the actions that
-// follow. It knows no socket, clock, goroutine or lock; groupLoop drives it.
+// follow. It knows no socket, clock, goroutine or lock; group.loop drives it.
 type membership struct {
 	cfg membershipConfig
 

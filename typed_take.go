@@ -21,8 +21,8 @@ type peek struct {
 	position int64
 }
 
-// peekMany gives up to n messages without taking them, those of first, if it has any, alone.
-func (s *subscription) peekMany(only []*partition, n int, first []TopicPartition) []peek {
+// peekMany gives up to n messages without taking them; where a partition of those owed has one, its next message alone.
+func (s *subscription) peekMany(only []*partition, n int, owed []TopicPartition) []peek {
 	if s.listening > 0 {
 		return nil
 	}
@@ -33,7 +33,7 @@ func (s *subscription) peekMany(only []*partition, n int, first []TopicPartition
 			from = append(from, s.ring.at(i))
 		}
 	}
-	for _, tp := range first {
+	for _, tp := range owed {
 		if p := s.partitions[tp]; p != nil && slices.Contains(from, p) && p.deliverable() {
 			return []peek{p.peek(1)}
 		}
@@ -70,7 +70,7 @@ func (p *partition) peek(n int) peek {
 	return out
 }
 
-// take hands out the first k messages of a peek, if nothing has come between; it reports whether it did.
+// take hands out the first n messages of a peek, if nothing has come between; it reports whether it did.
 func (s *subscription) take(k peek, n int) bool {
 	p := k.p
 	if n == 0 || p.epoch != k.epoch || p.position != k.position || !p.deliverable() || s.listening > 0 {

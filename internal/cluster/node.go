@@ -17,7 +17,7 @@ const (
 	KindFetch
 	// KindFetchSide carries a fetch that must not wait behind a long poll.
 	KindFetchSide
-	// KindGroup carries joins, syncs and heartbeats.
+	// KindGroup carries joins and syncs. Heartbeats are general: they must not wait behind those.
 	KindGroup
 
 	kinds
@@ -115,8 +115,8 @@ type candidate struct {
 }
 
 // order gives the brokers to put a question to that any of them can answer, best first: those that answer and are
-// connected, those that answer, one that has refused, and suspects last. Brokers in backoff are left out. Within a class the order is random, so that clients
-// spread.
+// connected, those that answer, one that has refused, and suspects last. Brokers in backoff are left out. Within a class
+// the order is random, so that clients spread.
 func order(cs []candidate, now time.Time, random func() float64) []int32 {
 	var classes [5][]int32
 	for _, c := range cs {
