@@ -1,7 +1,6 @@
 package kafka
 
 import (
-	"cmp"
 	"slices"
 	"time"
 
@@ -277,11 +276,19 @@ func (f *fetcher) planSide(n *fetchNode, pl *fetchPlan, picked []*partition, par
 	pl.wait = 0
 	fresh := false
 	// Those that an answer had no room for go first: brokers fill it in the order of the request.
-	slices.SortStableFunc(picked, func(a, b *partition) int { return cmp.Compare(b.inVain(n), a.inVain(n)) })
+	slices.SortStableFunc(picked, func(a, b *partition) int {
+		switch vain := a.inVain(n); {
+		case vain == b.inVain(n):
+			return 0
+		case vain:
+			return -1
+		}
+		return 1
+	})
 	for _, p := range picked {
 		// What is at the end of its log goes back to the main lane, should that be free first. Where there is more, it found no room in
 		// an answer with others; asked for on both lanes it would come twice.
-		inVain := p.inVain(n) > 0
+		inVain := p.inVain(n)
 		repeat := inVain && (!n.sideBrought || p.fetch.offset >= p.readable(f.cfg.isolation))
 		p.fetch.flight = flight{on: true, node: n, epoch: p.epoch, offset: p.fetch.offset, repeat: repeat}
 		if repeat {
@@ -303,12 +310,10 @@ func (f *fetcher) planSide(n *fetchNode, pl *fetchPlan, picked []*partition, par
 	pl.request.Topics = add.topics
 }
 
-// inVain is 1 if what is asked for next was asked for on the side lane before, and did not come.
-func (p *partition) inVain(n *fetchNode) int {
-	if fl := &p.fetch.flight; fl.node == n && fl.epoch == p.epoch && fl.offset == p.fetch.offset {
-		return 1
-	}
-	return 0
+// inVain says whether what is asked for next was asked for on the side lane before, and did not come.
+func (p *partition) inVain(n *fetchNode) bool {
+	fl := &p.fetch.flight
+	return fl.node == n && fl.epoch == p.epoch && fl.offset == p.fetch.offset
 }
 
 // entry is what a session is to be told about p.
