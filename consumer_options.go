@@ -120,7 +120,6 @@ type config struct {
 	groupID           string
 	groupSet          bool
 	autoCommit        bool
-	autoCommitSet     bool
 	autoCommitEvery   time.Duration
 	reset             OffsetReset
 	rackID            string
@@ -284,7 +283,7 @@ func WithRevokeGrace(d time.Duration) ConsumerOption {
 // application has asked for the next one, so that a crash in the middle of a message delivers it again. Without a group
 // id it is off. Default: true.
 func WithAutoCommit(on bool) ConsumerOption {
-	return func(c *config) { c.autoCommit, c.autoCommitSet = on, true }
+	return func(c *config) { c.autoCommit = on }
 }
 
 // WithAutoCommitInterval sets the time between automatic commits. Default: 5 s. Range: 1 ms to 24 hours.

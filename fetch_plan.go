@@ -86,12 +86,12 @@ func (f *fetcher) planLane(n *fetchNode, lane int, now time.Time) (*fetchPlan, t
 		return nil, again
 	}
 	if !f.pressing(n, lane, reuse, picked) {
-		f.putBack(n, picked)
+		f.putBack(picked)
 		return nil, again // when one of them runs low, all of them are asked for together
 	}
 	room := f.reserveRoom(n, lane, picked, now)
 	if room == 0 {
-		f.putBack(n, picked)
+		f.putBack(picked)
 		return nil, again // whoever gives memory back wakes the planner
 	}
 	pl := n.newPlan(lane)
@@ -221,7 +221,7 @@ func (f *fetcher) keepsWaiting(n *fetchNode, lane int, picked []*partition) bool
 	return false
 }
 
-func (f *fetcher) putBack(n *fetchNode, picked []*partition) {
+func (f *fetcher) putBack(picked []*partition) {
 	for _, p := range picked {
 		f.markDirty(p)
 	}

@@ -273,10 +273,6 @@ func (f *fetcher) ended(n *fetchNode, pl *fetchPlan, v *fetchVisitor, err error,
 	}
 	if pl.lane == mainLane {
 		f.dropSession(n, v.code)
-	} else {
-		for _, p := range pl.side {
-			f.markDirty(p)
-		}
 	}
 	if v.code != protocol.None {
 		return f.refused(n, v.code)

@@ -175,13 +175,7 @@ func (k *call) finish(err error) {
 	close(k.done)
 }
 
-// Version gives the highest version of an API that both sides speak.
-func (c *Conn) Version(k protocol.APIKey) (int16, bool) {
-	v, err := c.version(k, 0)
-	return v, err == nil
-}
-
-// version is Version with a cap (0: none) and a reason.
+// version gives the highest version of an API that both sides speak, up to limit (0: any), or why there is none.
 func (c *Conn) version(k protocol.APIKey, limit int16) (int16, error) {
 	lo, hi, ok := protocol.Versions(k)
 	if !ok {

@@ -304,7 +304,7 @@ func TestDoAny_GoesOnFromBrokersThatFail(t *testing.T) {
 		fake.StopNode(1)
 		fake.HangNode(2)
 		begun := time.Now()
-		_, _, node, err := c.DoAny(t.Context(), metadataRequest(nil, false), broker.CallOptions{})
+		_, _, node, err := c.doAny(t.Context(), noRefuser, metadataRequest(nil, false), broker.CallOptions{})
 		require.NoError(t, err)
 		require.Equal(t, int32(3), node)
 		require.LessOrEqual(t, time.Since(begun), time.Second)
@@ -319,7 +319,7 @@ func TestDoAny_BrokerThatComesBackIsAskedWhileAnotherHangs(t *testing.T) {
 		fake.HangNode(2)
 		done := make(chan error, 1)
 		go func() {
-			_, _, _, err := c.DoAny(t.Context(), metadataRequest(nil, false), broker.CallOptions{})
+			_, _, _, err := c.doAny(t.Context(), noRefuser, metadataRequest(nil, false), broker.CallOptions{})
 			done <- err
 		}()
 		time.Sleep(5 * time.Second)

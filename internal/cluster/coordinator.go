@@ -25,7 +25,7 @@ func (c *Client) Coordinator(ctx context.Context, group string) (int32, error) {
 	req := &protocol.FindCoordinatorRequest{
 		CoordinatorKey: group, CoordinatorKeys: []string{group}, KeyType: protocol.CoordinatorGroup,
 	}
-	resp, version, asked, err := c.doAnyBut(ctx, refuser, req, broker.CallOptions{})
+	resp, version, asked, err := c.doAny(ctx, refuser, req, broker.CallOptions{})
 	if err != nil {
 		return 0, &CoordinatorError{Group: group, Node: -1, Err: err}
 	}

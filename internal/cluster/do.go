@@ -30,16 +30,6 @@ func (c *Client) Fetch(ctx context.Context, id int32, k Kind, req *protocol.Fetc
 	return version, err
 }
 
-// Version gives the version of an API that a node and this client share, dialing when needed.
-func (c *Client) Version(ctx context.Context, id int32, k Kind, key protocol.APIKey) (int16, bool, error) {
-	_, conn, err := c.conn(ctx, id, k)
-	if err != nil {
-		return 0, false, err
-	}
-	v, ok := conn.Version(key)
-	return v, ok, nil
-}
-
 // on runs f with a node's connection and notes how the node did. A connection that was closed for being idle just
 // then is replaced, once.
 func (c *Client) on(ctx context.Context, id int32, k Kind, f func(*broker.Conn) error) error {
@@ -61,14 +51,10 @@ func (c *Client) on(ctx context.Context, id int32, k Kind, f func(*broker.Conn) 
 	}
 }
 
-// DoAny sends a request that any broker can answer: to the best one, to the next when that fails, and to the next
-// beside it when it is slow. The first answer counts. The node that gave it is returned, too.
-func (c *Client) DoAny(ctx context.Context, req protocol.Request, o broker.CallOptions) (protocol.Response, int16, int32, error) {
-	return c.doAnyBut(ctx, noRefuser, req, o)
-}
-
-// doAnyBut is DoAny, but asks a node that has refused this question before after all that may be well.
-func (c *Client) doAnyBut(ctx context.Context, refuser int32, req protocol.Request, o broker.CallOptions) (protocol.Response, int16, int32, error) {
+// doAny sends a request that any broker can answer: to the best one, to the next when that fails, and to the next
+// beside it when it is slow. The first answer counts. The node that gave it is returned, too. A node that has refused
+// this question before is asked after all that may be well.
+func (c *Client) doAny(ctx context.Context, refuser int32, req protocol.Request, o broker.CallOptions) (protocol.Response, int16, int32, error) {
 	type answered struct {
 		resp    protocol.Response
 		version int16

@@ -2,7 +2,6 @@ package cluster
 
 import (
 	"slices"
-	"time"
 
 	"github.com/seed-7379b4e8/kafka/protocol"
 )
@@ -20,7 +19,6 @@ type answer struct {
 	resp    *protocol.MetadataResponse
 	version int16
 	all     bool // all topics were asked for
-	at      time.Time
 }
 
 // usable says whether the answer can be used at all. One without brokers says nothing; a broker gives it
@@ -38,9 +36,7 @@ func (a answer) usable() error {
 // merge gives the view after a usable answer. keep says which topics are still tracked.
 func merge(old *Metadata, a answer, keep func(topic string) bool) *Metadata {
 	m := emptyMetadata()
-	m.Generation = old.Generation + 1
-	m.At, m.All = a.at, a.all
-	m.ControllerID = a.resp.ControllerID
+	m.All = a.all
 	if a.resp.ClusterID != nil {
 		m.ClusterID = *a.resp.ClusterID
 	}
@@ -135,7 +131,7 @@ func partitionsOf(t *protocol.MetadataResponseTopic, version int16) []Partition 
 		leader := max(p.LeaderID, -1)
 		parts[p.PartitionIndex] = Partition{
 			Leader: leader, LeaderEpoch: epoch, Err: p.ErrorCode,
-			Replicas: slices.Clone(p.ReplicaNodes), Offline: slices.Clone(p.OfflineReplicas),
+			Replicas: slices.Clone(p.ReplicaNodes),
 		}
 	}
 	return parts

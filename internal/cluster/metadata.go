@@ -4,15 +4,13 @@ import (
 	"net"
 	"slices"
 	"strconv"
-	"time"
 
 	"github.com/seed-7379b4e8/kafka/protocol"
 )
 
 // Metadata is one view of the cluster. It is immutable: changes make a new one.
 type Metadata struct {
-	ClusterID    string
-	ControllerID int32
+	ClusterID string
 	// Brokers is sorted by id.
 	Brokers []Broker
 	// Topics holds the tracked topics that an answer has spoken of, also those that do not exist (see Topic.Err).
@@ -21,10 +19,6 @@ type Metadata struct {
 	ByID map[protocol.UUID]*Topic
 	// All says that the last answer was about every topic of the cluster.
 	All bool
-	// At is when the last answer that went into it came; hints do not count.
-	At time.Time
-	// Generation counts the changes.
-	Generation int64
 }
 
 // Broker is a broker as it advertises itself.
@@ -57,7 +51,6 @@ type Partition struct {
 	// LeaderEpoch is -1 when not known, or not to be trusted (before Metadata version 9).
 	LeaderEpoch int32
 	Replicas    []int32
-	Offline     []int32
 	Err         protocol.ErrorCode
 }
 
@@ -91,13 +84,12 @@ func (m *Metadata) Racks(p Partition) []string {
 
 // emptyMetadata is what a Client has before the first answer.
 func emptyMetadata() *Metadata {
-	return &Metadata{ControllerID: -1, Topics: map[string]*Topic{}, ByID: map[protocol.UUID]*Topic{}}
+	return &Metadata{Topics: map[string]*Topic{}, ByID: map[protocol.UUID]*Topic{}}
 }
 
 // clone copies what hints and merges change: the maps and the broker list. Topics are replaced, never changed.
 func (m *Metadata) clone() *Metadata {
 	n := *m
-	n.Generation++
 	n.Brokers = slices.Clone(m.Brokers)
 	n.Topics = make(map[string]*Topic, len(m.Topics))
 	n.ByID = make(map[protocol.UUID]*Topic, len(m.ByID))

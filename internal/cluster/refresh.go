@@ -145,7 +145,7 @@ func (c *Client) askMetadata(ctx context.Context, req *protocol.MetadataRequest)
 
 // readAnswer judges a metadata response.
 func readAnswer(req *protocol.MetadataRequest, resp protocol.Response, version int16) (answer, error) {
-	a := answer{resp: resp.(*protocol.MetadataResponse), version: version, all: req.Topics == nil, at: now()}
+	a := answer{resp: resp.(*protocol.MetadataResponse), version: version, all: req.Topics == nil}
 	return a, a.usable()
 }
 
