@@ -431,21 +431,18 @@ func (c *Consumer) bounded(ctx context.Context) (context.Context, context.Cancel
 		ctx, cancelTime = context.WithTimeout(ctx, 2*c.cfg.requestTimeout)
 	}
 	ctx, cancel := context.WithCancelCause(ctx)
-	ends := make(chan struct{})
 	stopping := (<-chan struct{})(c.stopping)
 	if c.callback.Load() {
 		stopping = c.life.Done()
 	}
-	go func() { // ends with the call
+	go func() { // ends with ctx
 		select {
 		case <-stopping:
 			cancel(ErrConsumerStopped)
-		case <-ends:
+		case <-ctx.Done():
 		}
 	}()
-	var once sync.Once
 	return ctx, func() {
-		once.Do(func() { close(ends) })
 		cancel(nil)
 		cancelTime()
 	}
