@@ -117,19 +117,9 @@ func (c *Consumer) connectRooms(workers int) {
 	s.dirty, s.backOff = c.fetcher.markDirty, c.fetcher.backOff
 }
 
-func (c *Consumer) wakeDecoder() {
-	select {
-	case c.decodeWork <- struct{}{}:
-	default:
-	}
-}
-
-func (c *Consumer) wakeTopics() {
-	select {
-	case c.topicWork <- struct{}{}:
-	default:
-	}
-}
+func (c *Consumer) wakeDecoder()   { kick(c.decodeWork) }
+func (c *Consumer) wakePositions() { kick(c.positionWork) }
+func (c *Consumer) wakeTopics()    { kick(c.topicWork) }
 
 // spawn runs f in a goroutine that Stop waits for. All goroutines of the consumer itself start here.
 func (c *Consumer) spawn(f func()) { c.work.Go(f) }

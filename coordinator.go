@@ -15,10 +15,10 @@ type group struct {
 	c    *Consumer
 	work chan struct{} // cap 1: there are events
 
-	mu      sync.Mutex // guards what follows; taken after subscription.mu where both are; never held across I/O
-	m       membership
-	events  []any
-	changed chan struct{} // closed at the next change of state; nil: nobody waits
+	mu     sync.Mutex // guards what follows; taken after subscription.mu where both are; never held across I/O
+	m      membership
+	events []any
+	notice // of changes of state
 
 	// The join under way, and what came of it.
 	answer   *protocol.JoinGroupResponse
@@ -46,10 +46,7 @@ func (g *group) post(event any) {
 	g.mu.Lock()
 	g.events = append(g.events, event)
 	g.mu.Unlock()
-	select {
-	case g.work <- struct{}{}:
-	default:
-	}
+	kick(g.work)
 }
 
 // loop drives the membership until ctx ends.
@@ -75,22 +72,6 @@ func (g *group) loop(ctx context.Context) {
 			return
 		}
 	}
-}
-
-// signal wakes those who wait for a change. Called with mu held.
-func (g *group) signal() {
-	if g.changed != nil {
-		close(g.changed)
-		g.changed = nil
-	}
-}
-
-// watch gives a channel that is closed at the next change. Called with mu held.
-func (g *group) watch() <-chan struct{} {
-	if g.changed == nil {
-		g.changed = make(chan struct{})
-	}
-	return g.changed
 }
 
 // do carries out one action; what takes time does so in a goroutine of its own, that ends with ctx.

@@ -71,12 +71,7 @@ func newFetcher(cfg *config, sub *subscription, cl *cluster.Client) *fetcher {
 }
 
 // wake makes the planner look again.
-func (f *fetcher) wake() {
-	select {
-	case f.work <- struct{}{}:
-	default:
-	}
-}
+func (f *fetcher) wake() { kick(f.work) }
 
 // node gives what is known of a broker, called with the mutex held.
 func (f *fetcher) node(id int32) *fetchNode {
@@ -149,13 +144,6 @@ func (f *fetcher) plan(now time.Time) (plans []*fetchPlan, again time.Time) {
 		}
 	}
 	return plans, again
-}
-
-func sooner(a, b time.Time) time.Time {
-	if a.IsZero() || (!b.IsZero() && b.Before(a)) {
-		return b
-	}
-	return a
 }
 
 // fetch makes a fetch, and those that follow it on its lane for as long as there is something to ask at once.

@@ -253,15 +253,3 @@ func (s *offsetSearch) answer(node int32, tp TopicPartition, a offsetAnswer) {
 		s.last = err
 	}
 }
-
-// sleep waits for d; false when ctx ends first.
-func sleep(ctx context.Context, d time.Duration) bool {
-	t := time.NewTimer(d)
-	defer t.Stop()
-	select {
-	case <-t.C:
-		return true
-	case <-ctx.Done():
-		return false
-	}
-}

@@ -98,24 +98,6 @@ func (s *subscription) questions(now time.Time) lookups {
 	return q
 }
 
-// waitFor waits for work or the time at (zero: none); false when ctx ends first.
-func waitFor(ctx context.Context, work <-chan struct{}, at time.Time) bool {
-	var timer <-chan time.Time
-	if !at.IsZero() {
-		t := time.NewTimer(time.Until(at))
-		defer t.Stop()
-		timer = t.C
-	}
-	select {
-	case <-work:
-		return true
-	case <-timer:
-		return true
-	case <-ctx.Done():
-		return false
-	}
-}
-
 // settleLookups takes the answers in: take is called for each partition whose question still stands, and says whether it
 // is to be asked again later. What take logs and why it wants metadata is seen to without the lock.
 func (c *Consumer) settleLookups(parts []lookup, refresh string, take func(l *lookup, out *lookupResult) (again bool)) {
@@ -311,12 +293,5 @@ type logEvent struct {
 func (c *Consumer) logAll(events []logEvent) {
 	for _, e := range events {
 		c.log.Log(context.Background(), e.level, e.msg, e.args...)
-	}
-}
-
-func (c *Consumer) wakePositions() {
-	select {
-	case c.positionWork <- struct{}{}:
-	default:
 	}
 }

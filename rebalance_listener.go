@@ -128,10 +128,7 @@ func (c *Consumer) callListenerUntil(ctx context.Context, until time.Time, l Reb
 	slices.SortFunc(call.parts, compareTopicPartitions)
 	c.sub.listening++
 	q.calls = append(q.calls, call)
-	select {
-	case q.work <- struct{}{}:
-	default:
-	}
+	kick(q.work)
 	return call
 }
 

@@ -23,7 +23,8 @@ const (
 // checked in one step; a run of messages is handed out in one such step, too (run). It is held for short, never across I/O, a
 // channel operation that may block, or user code.
 type subscription struct {
-	mu subscriptionMutex
+	mu     subscriptionMutex
+	notice // of what a waiting Position, Start or commit may care for
 
 	kind       subscriptionKind
 	topics     []string // sorted; those that match, for a pattern
@@ -39,7 +40,6 @@ type subscription struct {
 
 	firstStart map[TopicPartition]int64 // where this consumer first started on a partition for want of a committed offset
 	failures   []*failure
-	changed    chan struct{} // closed at the next change that a waiting Position or Start may care for; nil: nobody waits
 
 	// Of the group.
 	had            map[TopicPartition]struct{} // lost in a rebalance or by eviction
@@ -96,30 +96,11 @@ func newSubscription() *subscription {
 	}
 }
 
-// signal does what close(changed) is for.
-func (s *subscription) signal() {
-	if s.changed != nil {
-		close(s.changed)
-		s.changed = nil
-	}
-}
-
-// watch gives a channel that is closed at the next change. Called with mu held.
-func (s *subscription) watch() <-chan struct{} {
-	if s.changed == nil {
-		s.changed = make(chan struct{})
-	}
-	return s.changed
-}
-
 // wake lets the Get calls look again that are interested in p; nil is everybody's concern.
 func (s *subscription) wake(p *partition) {
 	for _, w := range s.waiters {
 		if p == nil || w.only == nil || slices.Contains(w.only, p) {
-			select {
-			case w.ch <- struct{}{}:
-			default:
-			}
+			kick(w.ch)
 		}
 	}
 }
