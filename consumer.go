@@ -248,9 +248,10 @@ func (c *Consumer) awaitAssignment(ctx context.Context) error {
 }
 
 // Stop ends the consumer: fetching stops, connections are closed, blocked calls return ErrConsumerStopped. It returns
-// within ctx whatever the brokers do; everything is closed all the same. Its error joins what went wrong with the last commit,
-// the listener and leaving the group; a commit that gets no answer leaves half of the time to the listener and the leave. It may be
-// called from any goroutine, also while Start runs. A second Stop, or one before Start, is nil.
+// within ctx whatever the brokers do; everything is closed all the same, for which an ended ctx leaves a moment. Its error joins what
+// went wrong with the last commit, the listener and leaving the group; a commit that gets no answer leaves half of the time to the
+// listener and the leave. With a ctx that has ended, the commit and the leave are skipped, and the error says so. A listener that hangs
+// is named and left behind. It may be called from any goroutine, also while Start runs. A second Stop, or one before Start, is nil.
 func (c *Consumer) Stop(ctx context.Context) error {
 	if c.insideListener(ctx) {
 		return illegalState("Stop", "it was called from a rebalance listener, for which it would wait")
@@ -279,44 +280,44 @@ func (c *Consumer) Stop(ctx context.Context) error {
 		return nil
 	}
 	defer close(c.ended)
-	var err error
+	var errs []error
 	if before == stateRunning {
-		err = c.giveUpAll(ctx)
+		errs = append(errs, c.giveUpAll(ctx))
 	}
 	c.cancel()
-	if before == stateRunning {
-		err = errors.Join(err, c.stopListener(ctx))
-	} else {
+	if before != stateRunning {
 		select { // Start takes down what it has put up
 		case <-c.startDone:
 		case <-ctx.Done():
 			return fmt.Errorf("kafka: Stop: the start has not ended: %w", ctx.Err())
 		}
 	}
-	err = errors.Join(err, c.cluster.Close(ctx))
+	// What is ours first: a listener that hangs may take all the time there is.
+	errs = append(errs, c.cluster.Close(ctx), c.awaitWork(ctx))
+	if before == stateRunning {
+		errs = append(errs, c.stopListener(ctx))
+	}
+	if err := errors.Join(append(errs, c.sub.unsubscribe())...); err != nil {
+		return &callError{call: "Stop", err: err}
+	}
+	return nil
+}
+
+// awaitWork waits for the consumer's own goroutines, that of the listener aside.
+func (c *Consumer) awaitWork(ctx context.Context) error {
 	done := make(chan struct{})
-	go func() { // ends with the last goroutine of the consumer
+	go func() { // ends with the last of them
 		c.work.Wait()
 		close(done)
 	}()
-	select {
-	case <-done:
-	case <-ctx.Done():
-		select {
-		case <-done:
-		default:
-			err = errors.Join(err, fmt.Errorf("background work has not ended: %w", ctx.Err()))
-		}
-	}
-	err = errors.Join(err, c.sub.unsubscribe())
-	if err != nil {
-		return fmt.Errorf("kafka: Stop: %w", err)
+	if !endsSoon(ctx, done) {
+		return fmt.Errorf("background work has not ended: %w", ctx.Err())
 	}
 	return nil
 }
 
 // giveUpAll commits what is settled and tells the listener that everything goes: for Stop and Unsubscribe. What the listener fails
-// with, subscription.unsubscribe gives.
+// with, subscription.unsubscribe gives, and that it hangs, they see for themselves.
 func (c *Consumer) giveUpAll(ctx context.Context) error {
 	if c.memberOf() {
 		c.sub.mu.Lock()
@@ -338,10 +339,9 @@ func (c *Consumer) giveUpAll(ctx context.Context) error {
 	}
 	select {
 	case <-call.done:
-		return err
 	case <-ctx.Done():
-		return errors.Join(err, fmt.Errorf("%s of the rebalance listener has not returned: %w", onRevoked, ctx.Err()))
 	}
+	return err
 }
 
 // memberOf says whether this consumer is, or wants to be, a member of its group.

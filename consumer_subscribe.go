@@ -83,8 +83,9 @@ func (c *Consumer) Subscription() []string {
 }
 
 // Unsubscribe commits what is settled, where autocommit is on, calls OnPartitionsRevoked, and drops the subscription or
-// the partitions assigned by hand, with their positions. The error says what went wrong; everything is dropped all the
-// same. With a listener's ctx it is ErrIllegalState.
+// the partitions assigned by hand, with their positions. Where ctx has no deadline, it takes twice WithRequestTimeout at most. The error
+// says what went wrong, and names a listener that has not returned in time; everything is dropped all the same. With a listener's ctx it
+// is ErrIllegalState.
 func (c *Consumer) Unsubscribe(ctx context.Context) error {
 	if c.insideListener(ctx) {
 		return illegalState("Unsubscribe", "it was called from a rebalance listener, for which it would wait")
@@ -100,13 +101,17 @@ func (c *Consumer) Unsubscribe(ctx context.Context) error {
 			cancel()
 			return ErrConsumerStopped // Stop does the rest, and tells of it
 		}
+		err = errors.Join(err, c.listenerRuns(bounded))
 		cancel()
 	}
 	err = errors.Join(err, c.sub.unsubscribe())
 	if c.group != nil {
 		c.group.unsubscribed()
 	}
-	return err
+	if err != nil {
+		return &callError{call: "Unsubscribe", err: err}
+	}
+	return nil
 }
 
 // Assign replaces the partitions to consume by those given. Partitions that stay keep position, pause and buffer; one

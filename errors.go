@@ -348,7 +348,7 @@ type callError struct {
 }
 
 func (e *callError) Error() string {
-	return "kafka: " + e.call + ": " + innerText(e.err)
+	return "kafka: " + e.call + ": " + strings.ReplaceAll(innerText(e.err), "\nkafka: ", "\n") // one a line, where several are joined
 }
 
 func (e *callError) Unwrap() error { return e.err }

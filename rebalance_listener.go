@@ -91,7 +91,7 @@ type listenerCall struct {
 // A listenerQueue is the calls that one Start has led to. One that is left behind with a call that hangs goes on with what is in
 // it when that returns, and then touches nothing of a later Start; the next queue begins after it, for calls come one at a time.
 type listenerQueue struct {
-	before *listenerQueue  // nil: none
+	before *listenerQueue  // nil: none, or it has ended; guarded by sub.mu
 	calls  []*listenerCall // guarded by sub.mu
 	now    string          // the callback that runs; guarded by sub.mu
 	work   chan struct{}   // cap 1
@@ -180,19 +180,32 @@ func (c *Consumer) stopListener(ctx context.Context) error {
 		return nil
 	case <-ctx.Done():
 	}
-	select {
-	case <-q.ended:
+	c.sub.mu.Lock()
+	name, follows := q.now, q.before != nil
+	c.sub.mu.Unlock()
+	if name == "" && !follows && endsSoon(ctx, q.ended) { // it only has to notice
 		return nil
-	default:
 	}
 	c.callback.Store(false) // it lets no call in any more
-	c.sub.mu.Lock()
-	name := q.now
-	c.sub.mu.Unlock()
 	if name == "" {
 		return fmt.Errorf("the rebalance listener of an earlier start hangs: %w", ctx.Err())
 	}
 	return fmt.Errorf("%s of the rebalance listener hangs and is left behind: %w", name, ctx.Err())
+}
+
+// listenerRuns names the callback that runs, after the time that it had; nil: none does.
+func (c *Consumer) listenerRuns(ctx context.Context) error {
+	c.sub.mu.Lock()
+	defer c.sub.mu.Unlock()
+	name := c.listeners.now
+	if name == "" {
+		return nil
+	}
+	err := ctx.Err()
+	if err == nil {
+		err = context.DeadlineExceeded // a part of it is left for what has to follow
+	}
+	return fmt.Errorf("%s of the rebalance listener has not returned: %w", name, err)
 }
 
 // loseWhatWasTold tells the listener that the partitions of which it was told are gone, when nothing can be committed for them
@@ -242,11 +255,14 @@ func (c *Consumer) tellGone(ctx context.Context, until time.Time, callback strin
 
 // followsBefore waits for the queue before to end. False: this one has ended sooner, with nothing in it.
 func (c *Consumer) followsBefore(q *listenerQueue) bool {
-	if q.before == nil {
+	c.sub.mu.Lock()
+	before := q.before
+	c.sub.mu.Unlock()
+	if before == nil {
 		return true
 	}
 	select {
-	case <-q.before.ended:
+	case <-before.ended:
 	case <-q.stop:
 		c.sub.mu.Lock()
 		empty := len(q.calls) == 0
@@ -254,8 +270,10 @@ func (c *Consumer) followsBefore(q *listenerQueue) bool {
 		if empty {
 			return false
 		}
-		<-q.before.ended
+		<-before.ended
 	}
+	c.sub.mu.Lock()
+	defer c.sub.mu.Unlock()
 	q.before = nil // nor is what it holds in memory needed
 	return true
 }

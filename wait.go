@@ -45,6 +45,26 @@ func sleep(ctx context.Context, d time.Duration) bool {
 	}
 }
 
+// closeTime is what goroutines that have been told to end get for that where the caller's time is over: they wait for no broker.
+const closeTime = 200 * time.Millisecond
+
+// endsSoon waits for done until ctx ends, and then for closeTime more; false when that was not enough.
+func endsSoon(ctx context.Context, done <-chan struct{}) bool {
+	select {
+	case <-done:
+		return true
+	case <-ctx.Done():
+	}
+	t := time.NewTimer(closeTime)
+	defer t.Stop()
+	select {
+	case <-done:
+		return true
+	case <-t.C:
+		return false
+	}
+}
+
 // sooner gives the earlier of two times, of which a zero one is none.
 func sooner(a, b time.Time) time.Time {
 	if a.IsZero() || (!b.IsZero() && b.Before(a)) {

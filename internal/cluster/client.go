@@ -96,8 +96,11 @@ func (c *Client) spawnLocked(f func()) bool {
 	return true
 }
 
+// closeTime is what the client's goroutines get to end in where the caller's time is over: they wait for no broker.
+const closeTime = 200 * time.Millisecond
+
 // Close ends everything: connections are closed, requests fail, and the client's goroutines are waited for until ctx
-// ends. An error means that one of them hangs in a user's dialer; it is named. A second Close is nil.
+// ends, and closeTime more. An error means that one of them hangs in a user's dialer; it is named. A second Close is nil.
 func (c *Client) Close(ctx context.Context) error {
 	c.mu.Lock()
 	if c.state == closed {
@@ -123,10 +126,12 @@ func (c *Client) Close(ctx context.Context) error {
 		return nil
 	case <-ctx.Done():
 	}
+	t := time.NewTimer(closeTime)
+	defer t.Stop()
 	select {
 	case <-done:
 		return nil
-	default:
+	case <-t.C:
 	}
 	c.mu.Lock()
 	defer c.mu.Unlock()

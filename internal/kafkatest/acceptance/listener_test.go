@@ -415,9 +415,29 @@ func TestListener_StopLeavesOneThatHangsAndNamesIt(t *testing.T) {
 		err := consumer.Stop(until(t, time.Second))
 		require.Less(t, time.Since(began), time.Second+soon)
 		require.ErrorIs(t, err, context.DeadlineExceeded)
-		require.ErrorContains(t, err, "OnPartitionsRevoked")
+		require.EqualError(t, err, "kafka: Stop: OnPartitionsRevoked of the rebalance listener hangs and is left behind: context deadline exceeded",
+			"all else is closed")
 		close(release)
 		require.Equal(t, "assigned "+topic+"-0", j.next())
 		require.Equal(t, "revoked "+topic+"-0", j.next())
 	})
+}
+
+func TestListener_UnsubscribeNamesOneThatHangs(t *testing.T) {
+	for name, opts := range map[string][]kafka.ConsumerOption{"alone": nil, "member": {kafka.WithGroupID("hangs")}} {
+		kafkatest.Each(t, func(t *testing.T, c *kafkatest.Cluster) {
+			topic := c.NewTopic(t, kafkatest.Topic{})
+			release := make(chan struct{})
+			j := newJournal(t)
+			j.revoked = func(context.Context, *kafka.Consumer, []kafka.TopicPartition) error { <-release; return nil }
+			consumer := start(t, c, append(opts, kafka.WithTopics(topic), kafka.WithRebalanceListener(j))...)
+			require.Equal(t, "assigned "+topic+"-0", j.next())
+			err := consumer.Unsubscribe(until(t, time.Second))
+			require.ErrorIs(t, err, context.DeadlineExceeded)
+			require.EqualError(t, err, "kafka: Unsubscribe: OnPartitionsRevoked of the rebalance listener has not returned: context deadline exceeded", name)
+			require.Empty(t, consumer.Assignment(), "everything is dropped all the same")
+			close(release)
+			require.Equal(t, "revoked "+topic+"-0", j.next())
+		})
+	}
 }
