@@ -18,6 +18,10 @@ type run struct {
 	chunk *chunk
 	msgs  []Message
 	state atomic.Uint64 // next message: 32 bits, end of the run: 31 bits, for loops: 1 bit
+
+	// Of its messages, which are the application's once it has them, and not read any more; guarded by the mutex.
+	first int64 // offset of the first one; the others follow without a gap
+	epoch int32 // leader epoch of all
 }
 
 // A runState is what a run's state says. 0 is a run that is over.
@@ -60,7 +64,7 @@ func (s *subscription) beginRun(p *partition, loop bool) {
 		return
 	}
 	c := p.buf.segments[0].chunks[0]
-	n := min(p.turn, len(c.msgs)-c.taken-1)
+	n := unbroken(c.msgs[c.taken:], min(p.turn, len(c.msgs)-c.taken-1))
 	if n <= 0 {
 		return
 	}
@@ -69,8 +73,17 @@ func (s *subscription) beginRun(p *partition, loop bool) {
 		r.sub, r.p, r.chunk, r.msgs = s, p, c, c.msgs
 	}
 	c.kept = true
+	r.first, r.epoch = c.msgs[c.taken].Offset, c.msgs[c.taken].LeaderEpoch
 	r.state.Store(uint64(newRunState(c.taken, c.taken+n, loop)))
 	s.mu.run.Store(r)
+}
+
+// unbroken gives n, or, where there is a gap between the offsets of the first n messages or their leader epochs differ, less.
+func unbroken(msgs []Message, n int) int {
+	for n > 1 && (msgs[n-1].Offset-msgs[0].Offset != int64(n-1) || msgs[n-1].LeaderEpoch != msgs[0].LeaderEpoch) {
+		n /= 2
+	}
+	return n
 }
 
 // end ends the run and notes what was handed out. Called with mu held.
@@ -83,10 +96,10 @@ func (r *run) end() {
 	p, s := r.p, r.sub
 	s.turn += uint64(n)
 	if n > 1 {
-		p.handed(&r.msgs[next-2])
+		p.position, p.lastEpoch = r.first+int64(n-1), r.epoch
 	}
 	s.handing(p)
-	p.handed(&r.msgs[next-1])
+	p.position, p.lastEpoch = r.first+int64(n), r.epoch
 	r.chunk.taken = next
 	p.turn -= n
 }

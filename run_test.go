@@ -10,11 +10,15 @@ import (
 	"github.com/stretchr/testify/require"
 )
 
-// runRooms has two partitions with n messages each, decoded as far as that goes.
+// runRooms has two partitions with n messages each, decoded as far as that goes. The second has gaps between its batches.
 func runRooms(t testing.TB, n int) *rooms {
 	r := newRooms(t)
 	r.assign(2)
-	r.fetched(part{index: 0, set: manyBatches(n/50+1, 50, 0)}, part{index: 1, set: manyBatches(n/30+1, 30, 0)})
+	var gaps []byte
+	for i := range int64(n/30 + 1) {
+		gaps = append(gaps, batchOf(i*33, 30)...)
+	}
+	r.fetched(part{index: 0, set: manyBatches(n/50+1, 50, 0)}, part{index: 1, set: gaps})
 	r.decode()
 	return r
 }
@@ -113,6 +117,20 @@ func TestRun_SettlesAllButTheLast(t *testing.T) {
 	settled, _ := r.sub.settled(p)
 	r.sub.mu.Unlock()
 	require.EqualValues(t, 19, settled)
+}
+
+// A message is the application's once it has it: what it does with it moves no position.
+func TestRun_LooksAtNoMessageAgain(t *testing.T) {
+	r := runRooms(t, 100)
+	for range 20 {
+		m, err := r.Consumer.next(t.Context(), true)
+		require.NoError(t, err)
+		*m = Message{} // lets go of what it points to
+	}
+	require.NotNil(t, r.sub.mu.run.Load())
+	position, err := r.Position(t.Context(), TopicPartition{"t", 0})
+	require.NoError(t, err)
+	require.EqualValues(t, 20, position)
 }
 
 // A run is over before what it rests on changes.
