@@ -50,7 +50,7 @@ func (c *Consumer) Batches(ctx context.Context, opts ...GetOption) iter.Seq2[*Ba
 		defer c.sub.budget.reuse()()
 		for {
 			batch, mem, err := c.nextBatch(ctx, o)
-			if err != nil && (c.endsLoop(ctx, err) || errors.Is(err, ErrIllegalState)) {
+			if err != nil && (c.endsLoop(ctx, err) || errors.Is(err, ErrIllegalState) && !ofUserCode(err)) {
 				tellLast(yield, err)
 				return
 			}

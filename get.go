@@ -61,7 +61,7 @@ func (c *Consumer) next(ctx context.Context, iterator bool) (*Message, error) {
 		return m, nil
 	}
 	s.mu.Lock()
-	if c.state.Load() == stateRunning && (s.calls == 0 || s.warnedOverlap || !s.settles) {
+	if c.state.Load() == stateRunning && s.listening == 0 && !s.parked && (s.calls == 0 || s.warnedOverlap || !s.settles) {
 		s.beginTurn()
 		if p, m := s.takeOne(nil); m != nil {
 			s.byIterator = iterator
@@ -92,7 +92,9 @@ func (c *Consumer) getOne(ctx context.Context, opts []GetOption, iterator bool) 
 func collect(opts []GetOption) getOptions {
 	var o getOptions
 	for _, opt := range opts {
-		opt(&o)
+		if opt != nil {
+			opt(&o)
+		}
 	}
 	return o
 }
@@ -161,6 +163,10 @@ func (c *Consumer) get(ctx context.Context, call string, o getOptions, take func
 	s := c.sub
 	var w *waiter // made when there is nothing: sleeping costs more than taking
 	s.mu.Lock()
+	if s.listening > 0 && c.insideListener(ctx) {
+		s.mu.Unlock()
+		return illegalState(call, "it was called from a rebalance listener, for which it would wait")
+	}
 	overlap := c.callBegins()
 	for {
 		done, again, err := c.tryGet(ctx, call, &o, take)
@@ -197,8 +203,15 @@ func (c *Consumer) get(ctx context.Context, call string, o getOptions, take func
 }
 
 // endedAtOnce is for a call whose ctx has ended before it began. It takes nothing, but it is a call: what was handed out
-// before is settled, so that a loop whose ctx ends while its body runs has that message settled by coming round.
+// before is settled, so that a loop whose ctx ends while its body runs has that message settled by coming round. A listener's calls
+// settle nothing: the application may be in the middle of a message.
 func (c *Consumer) endedAtOnce(ctx context.Context) error {
+	if err := c.running(); err != nil {
+		return err
+	}
+	if c.insideListener(ctx) {
+		return ctx.Err()
+	}
 	c.sub.mu.Lock()
 	c.sub.beginTurn()
 	c.sub.mu.Unlock()
@@ -209,9 +222,6 @@ func (c *Consumer) endedAtOnce(ctx context.Context) error {
 // with the mutex held.
 func (c *Consumer) tryGet(ctx context.Context, call string, o *getOptions, take func(only []*partition) bool) (done bool, again time.Duration, err error) {
 	s := c.sub
-	if s.listening > 0 && c.insideListener(ctx) {
-		return true, 0, illegalState(call, "it was called from a rebalance listener, for which it would wait")
-	}
 	if err := c.running(); err != nil {
 		return true, 0, err
 	}
@@ -336,7 +346,7 @@ func (c *Consumer) Messages() iter.Seq[*Message] {
 		for {
 			m, err := c.next(context.Background(), true)
 			if err != nil {
-				if !errors.Is(err, ErrConsumerStopped) {
+				if err != ErrConsumerStopped {
 					c.setErr(err)
 				}
 				return
@@ -379,20 +389,26 @@ func (c *Consumer) All(ctx context.Context) iter.Seq2[*Message, error] {
 	}
 }
 
-// endsLoop says whether a loop over messages and errors can only end with the error.
+// endsLoop says whether a loop over messages and errors ends with the error, as every later call would tell the same. The sentinels are
+// compared as they are: the error of a listener or a deserializer may wrap those of another consumer.
 func (c *Consumer) endsLoop(ctx context.Context, err error) bool {
-	return errors.Is(err, ErrConsumerStopped) || ctx.Err() != nil || fatal(err) || c.insideListener(ctx)
+	return err == ErrConsumerStopped || err == ErrNotStarted || err == ctx.Err() || fatal(err) || c.insideListener(ctx)
 }
 
 // tellLast yields the error that ends a loop; Stop just ends it.
 func tellLast[T any](yield func(T, error) bool, err error) {
-	if !errors.Is(err, ErrConsumerStopped) {
+	if err != ErrConsumerStopped {
 		var none T
 		yield(none, err)
 	}
 }
 
-// fatal says whether every later call would tell the same, so that loops end with it.
-func fatal(err error) bool {
-	return errors.Is(err, ErrNotStarted) || errors.Is(err, protocol.FencedInstanceID)
+// fatal says whether the membership ended for good.
+func fatal(err error) bool { return errors.Is(err, protocol.FencedInstanceID) && !ofUserCode(err) }
+
+// ofUserCode says whether err is what user code failed with: what it wraps says nothing of this consumer.
+func ofUserCode(err error) bool {
+	var listener *ListenerError
+	var deserialization *DeserializationError
+	return errors.As(err, &listener) || errors.As(err, &deserialization)
 }
