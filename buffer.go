@@ -1,5 +1,7 @@
 package kafka
 
+import "unsafe"
+
 // A recordSet is a part of one partition's record set in a fetch response: the memory of one large batch, or of some small ones.
 // It is given back when the last segment of it is done.
 type recordSet struct {
@@ -58,6 +60,10 @@ type segment struct {
 	first bool  // nothing of its partition came before it when a worker took it: it may have the reserve
 }
 
+// segmentCost is what a segment takes beside its bytes, with its record set and the first of its chunks: more than those bytes, where a
+// fetch brings a small message.
+const segmentCost = int(unsafe.Sizeof(segment{}) + unsafe.Sizeof(recordSet{}) + unsafe.Sizeof(chunk{}))
+
 // A chunk is a slab of messages made from a segment.
 type chunk struct {
 	msgs    []Message
@@ -92,7 +98,7 @@ func (s *segment) ahead() int {
 // A buffer is what one partition has fetched and not yet handed out: segments in the log's order.
 type buffer struct {
 	segments []*segment
-	bytes    int // sum of the segments' sizes
+	bytes    int // sum of the segments' sizes, and what they cost beside
 }
 
 // ready says whether the next thing in the buffer is a message.
@@ -115,7 +121,7 @@ func (b *buffer) broken() bool {
 
 func (b *buffer) push(s *segment) {
 	b.segments = append(b.segments, s)
-	b.bytes += s.size
+	b.bytes += s.size + segmentCost
 }
 
 // popFinished drops what is used up from the front and gives the position behind it with the leader epoch of what lies
@@ -169,7 +175,7 @@ func (b *buffer) drop(i int, bud *budget) {
 	copy(b.segments[i:], b.segments[i+1:])
 	b.segments[len(b.segments)-1] = nil
 	b.segments = b.segments[:len(b.segments)-1]
-	b.bytes -= s.size
+	b.bytes -= s.size + segmentCost
 	s.p = nil
 	if !s.busy {
 		s.free(bud)

@@ -160,10 +160,10 @@ func (c *cutter) skip(next int64, epoch int32) {
 	if next > last.next {
 		last.next, last.epoch = next, epoch
 	}
-	c.open = nil // what follows is not adjacent
 }
 
-// add puts a batch into the open segment, or into one of its own.
+// add puts a batch into the open segment, or into one of its own. It is moved up to what is before it in the segment where some were
+// skipped in between: transactions of one small batch each, with a marker after each, would be a segment each otherwise.
 func (c *cutter) add(scan *protocol.Batches, next int64, epoch int32) {
 	batch := scan.Bytes()
 	s := c.open
@@ -175,7 +175,11 @@ func (c *cutter) add(scan *protocol.Batches, next int64, epoch int32) {
 		c.segments = append(c.segments, s)
 		c.open = s
 	}
-	s.data = s.data[:len(s.data)+len(batch)]
+	n := len(s.data)
+	s.data = s.data[:n+len(batch)]
+	if &s.data[n] != &batch[0] {
+		copy(s.data[n:], batch)
+	}
 	s.decoder.rest = s.data
 	s.size += len(batch)
 	s.next, s.epoch = max(next, c.next), epoch

@@ -143,6 +143,35 @@ func TestCut_ReadCommitted(t *testing.T) {
 	}
 }
 
+// Transactions of one record each have a marker after each batch: neither that nor what is aborted between them makes each batch a
+// segment of its own, which takes more memory than the batch and time that grows with the square of their number.
+func TestCut_SmallTransactionsShareSegments(t *testing.T) {
+	const n = 8000
+	var set []byte
+	var aborted abortedList
+	var want []string
+	for i := range int64(n) {
+		producer, kind := i%3, protocol.ControlCommit
+		if producer == 2 {
+			aborted = append(aborted, protocol.FetchResponseAbortedTransaction{ProducerID: producer, FirstOffset: 2 * i})
+			kind = protocol.ControlAbort
+		} else {
+			want = append(want, fmt.Sprint("v", 2*i))
+		}
+		set = append(set, joined(batchOf(2*i, 1, byProducer(producer)), marker(2*i+1, producer, kind))...)
+	}
+	for _, compressed := range []bool{false, true} { // then it comes in parts
+		r := newRooms(t, WithIsolationLevel(ReadCommitted), WithMaxPartitionFetchBytes(2<<20))
+		p := r.assign(1)[0]
+		p.fetch.compressed = compressed
+		r.answer(r.next(), part{set: set, aborted: aborted, high: 2 * n})
+		require.LessOrEqual(t, len(p.buf.segments), len(set)/segmentBytes+3)
+		require.Equal(t, want, values(r.drain()))
+		require.EqualValues(t, 2*n, p.position)
+		r.requireAllFree()
+	}
+}
+
 // A log of random transactions, read from a random offset in pieces of random size, gives what a naive reader that knows
 // how each transaction ended gives.
 func TestCut_ReadCommittedAgainstANaiveReader(t *testing.T) {

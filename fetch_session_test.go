@@ -135,9 +135,9 @@ func TestFetchable(t *testing.T) {
 		{"paused", func(p *partition) { p.paused = true }, fetchNot},
 		{"no position", func(p *partition) { p.known = false }, fetchNot},
 		{"no leader", func(p *partition) { p.fetch.leader = -1 }, fetchNot},
-		{"a full buffer", func(p *partition) { p.buf.push(&segment{size: 60}); p.buf.push(&segment{size: 40}) }, fetchNot},
-		{"a buffer that is nearly full", func(p *partition) { p.buf.push(&segment{size: 60}); p.buf.push(&segment{size: 39}) }, fetchNow},
-		{"one large batch", func(p *partition) { p.buf.push(&segment{size: 1000}) }, fetchNow},
+		{"a full buffer", func(p *partition) { p.buf.push(&segment{size: 6000}); p.buf.push(&segment{size: 4000 - 2*segmentCost}) }, fetchNot},
+		{"a buffer that is nearly full", func(p *partition) { p.buf.push(&segment{size: 6000}); p.buf.push(&segment{size: 3999 - 2*segmentCost}) }, fetchNow},
+		{"one large batch", func(p *partition) { p.buf.push(&segment{size: 100_000}) }, fetchNow},
 		{"an error at the end of the buffer", func(p *partition) { p.buf.push(&segment{err: errNoRoom}) }, fetchNot},
 		{"held", func(p *partition) { p.fetch.held = true }, fetchNot},
 		{"to be validated", func(p *partition) { p.fetch.validate = true }, fetchNot},
@@ -151,7 +151,7 @@ func TestFetchable(t *testing.T) {
 			p := newPartition(TopicPartition{"t", 0}, started)
 			p.known, p.fetch.leader = true, 1
 			c.change(p)
-			require.Equal(t, c.want, p.fetchable(now, 100))
+			require.Equal(t, c.want, p.fetchable(now, 10_000))
 		})
 	}
 }
