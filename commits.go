@@ -198,16 +198,18 @@ func (r *commitRun) awaitRebalanced(ctx context.Context) error {
 // dropLost takes out what this member has lost in a rebalance since the commit was asked for. A partition that was given
 // up and came straight back, with the next generation, nobody else can have had: a commit by hand goes on. Who asked by hand is told; an
 // automatic commit has nothing left to do: what was settled was committed when the partition was given up, and one that was lost is told
-// as such. Where that commit failed, and the partition came back, it has started anew from before what was settled then.
+// as such. Where that commit failed, and the partition came back, it has started anew from before what was settled then. Without a
+// generation this consumer is no member, and has nothing of the group's, also before that shows in the assignment.
 func (r *commitRun) dropLost(now memberIdentity) {
 	c := r.c
 	c.sub.mu.Lock()
 	defer c.sub.mu.Unlock()
+	none := now.generation < 0 && c.sub.kind.following()
 	for tp := range r.pending {
 		_, had := c.sub.had[tp]
 		p, before := c.sub.partitions[tp], r.owned[tp]
 		// Unsubscribe forgets what was had: what was the group's when the commit was asked for is not this member's any more.
-		lost := p == nil && (had || before.p != nil && before.generation >= 0)
+		lost := none || p == nil && (had || before.p != nil && before.generation >= 0)
 		if p != nil && before.p != nil && p != before.p && now.generation >= 0 {
 			lost = !r.byHand || before.p.evicted || before.generation < 0 || now.generation > before.generation+1
 		}
@@ -251,6 +253,9 @@ func (r *commitRun) acknowledged() {
 func (r *commitRun) round(ctx context.Context, who memberIdentity) error {
 	c := r.c
 	r.who = who
+	if r.dropLost(who); len(r.pending) == 0 {
+		return nil
+	}
 	group := c.cfg.groupID
 	node, err := c.cluster.Coordinator(ctx, group)
 	if err != nil {

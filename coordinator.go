@@ -144,12 +144,12 @@ func (g *group) identity() memberIdentity {
 	return memberIdentity{generation: g.m.generation, member: g.m.memberID, instance: g.m.cfg.instance}
 }
 
-// awaitSettled waits until no rebalance changes the generation, and gives the identity then. In a listener's ctx it does
-// not wait: the rebalance waits for the listener.
+// awaitSettled waits until no rebalance changes the generation, and gives the identity then. It does not wait without a generation, for
+// which nothing of what the member had is left, and in a listener's ctx: the rebalance waits for the listener.
 func (g *group) awaitSettled(ctx context.Context) (memberIdentity, error) {
 	for {
 		g.mu.Lock()
-		if g.m.settled() || g.c.insideListener(ctx) {
+		if g.m.settled() || g.m.generation < 0 || g.c.insideListener(ctx) {
 			g.mu.Unlock()
 			return g.identity(), nil
 		}

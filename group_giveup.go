@@ -56,11 +56,15 @@ func (g *group) giveUp(ctx context.Context, a actGiveUp) {
 	}
 }
 
-// lose takes everything out of the assignment that the group has taken.
+// lose takes everything out of the assignment that the group has taken. It ends when no call of the listener is out any more, also one
+// that was told before that partitions go: no join goes out before, and no leave.
 func (g *group) lose(ctx context.Context, reason string) {
 	c, s := g.c, g.c.sub
+	telling, cancel := g.step(ctx, time.Time{}, listenerShare)
+	defer cancel()
 	s.mu.Lock()
-	calls := c.loseWhatWasTold(ctx, time.Now().Add(c.rebalanceTimeout()))
+	c.loseWhatWasTold(telling, time.Now().Add(c.rebalanceTimeout()))
+	calls := c.callsOut()
 	var all []TopicPartition
 	if s.kind.following() { // else the group has been left, and these are assigned by hand
 		for tp, p := range s.partitions {
@@ -77,7 +81,7 @@ func (g *group) lose(ctx context.Context, reason string) {
 		c.log.Warn("kafka: partitions were lost", "group", c.cfg.groupID, "partitions", len(all), "reason", reason)
 	}
 	g.leadsNoMore()
-	awaitCalls(ctx, calls)
+	awaitCalls(telling, calls)
 }
 
 // rebalanceEnds is for commits that wait for what the rebalance brings back: it has, or will not. Called with mu held.

@@ -93,7 +93,7 @@ type listenerCall struct {
 type listenerQueue struct {
 	before *listenerQueue  // nil: none, or it has ended; guarded by sub.mu
 	calls  []*listenerCall // guarded by sub.mu
-	now    string          // the callback that runs; guarded by sub.mu
+	now    *listenerCall   // that runs; nil: none does; guarded by sub.mu
 	work   chan struct{}   // cap 1
 	stop   chan struct{}   // closed when no more calls come
 	ended  chan struct{}   // closed when the last call has returned
@@ -145,7 +145,7 @@ func (c *Consumer) listenerLoop(q *listenerQueue) {
 		if len(q.calls) > 0 {
 			call = q.calls[0]
 			q.calls = q.calls[1:]
-			q.now = call.callback
+			q.now = call
 		}
 		c.sub.mu.Unlock()
 		if call == nil {
@@ -181,31 +181,31 @@ func (c *Consumer) stopListener(ctx context.Context) error {
 	case <-ctx.Done():
 	}
 	c.sub.mu.Lock()
-	name, follows := q.now, q.before != nil
+	hangs, follows := q.now, q.before != nil
 	c.sub.mu.Unlock()
-	if name == "" && !follows && endsSoon(ctx, q.ended) { // it only has to notice
+	if hangs == nil && !follows && endsSoon(ctx, q.ended) { // it only has to notice
 		return nil
 	}
 	c.callback.Store(false) // it lets no call in any more
-	if name == "" {
+	if hangs == nil {
 		return fmt.Errorf("the rebalance listener of an earlier start hangs: %w", ctx.Err())
 	}
-	return fmt.Errorf("%s of the rebalance listener hangs and is left behind: %w", name, ctx.Err())
+	return fmt.Errorf("%s of the rebalance listener hangs and is left behind: %w", hangs.callback, ctx.Err())
 }
 
 // listenerRuns names the callback that runs, after the time that it had; nil: none does.
 func (c *Consumer) listenerRuns(ctx context.Context) error {
 	c.sub.mu.Lock()
 	defer c.sub.mu.Unlock()
-	name := c.listeners.now
-	if name == "" {
+	call := c.listeners.now
+	if call == nil {
 		return nil
 	}
 	err := ctx.Err()
 	if err == nil {
 		err = context.DeadlineExceeded // a part of it is left for what has to follow
 	}
-	return fmt.Errorf("%s of the rebalance listener has not returned: %w", name, err)
+	return fmt.Errorf("%s of the rebalance listener has not returned: %w", call.callback, err)
 }
 
 // loseWhatWasTold tells the listener that the partitions of which it was told are gone, when nothing can be committed for them
@@ -221,6 +221,18 @@ func (c *Consumer) loseWhatWasTold(ctx context.Context, until time.Time) []*list
 		}
 	}
 	return c.tellGone(ctx, until, onLost, lost)
+}
+
+// callsOut gives the calls that have not returned yet. Called with sub.mu held.
+func (c *Consumer) callsOut() (calls []*listenerCall) {
+	q := c.listeners
+	if q == nil {
+		return nil
+	}
+	if q.now != nil {
+		calls = append(calls, q.now)
+	}
+	return append(calls, q.calls...)
 }
 
 // tellGone queues the calls for partitions that go. What a Subscribe has dropped, the listener of before it is to hear, and first.
@@ -291,7 +303,7 @@ func (c *Consumer) runListener(q *listenerQueue, call *listenerCall) {
 	c.sub.mu.Lock()
 	defer c.sub.mu.Unlock()
 	defer close(call.done)
-	q.now = ""
+	q.now = nil
 	if err != nil {
 		err = &ListenerError{Callback: call.callback, Partitions: call.parts, Err: err}
 	}
