@@ -209,7 +209,7 @@ func (r *commitRun) dropLost(now memberIdentity) {
 		_, had := c.sub.had[tp]
 		p, before := c.sub.partitions[tp], r.owned[tp]
 		// Unsubscribe forgets what was had: what was the group's when the commit was asked for is not this member's any more.
-		lost := none || p == nil && (had || before.p != nil && before.generation >= 0)
+		lost := none || (p != nil && p.revoking && !r.byHand) || p == nil && (had || before.p != nil && before.generation >= 0)
 		if p != nil && before.p != nil && p != before.p && now.generation >= 0 {
 			lost = !r.byHand || before.p.evicted || before.generation < 0 || now.generation > before.generation+1
 		}

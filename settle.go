@@ -56,11 +56,12 @@ func (s *subscription) committedByHand(p *partition, offset int64, leaderEpoch i
 const recommitAfter = time.Hour
 
 // toCommit gives what autocommit is to commit of the partitions: settled offsets that are not committed yet, and not below what was
-// committed by hand.
+// committed by hand. What a listener has been told of is left as it was committed before that: the application may have let go of what
+// was in hand since, for the next owner to have it, and its next Get call does not settle that.
 func (s *subscription) toCommit(parts map[TopicPartition]*partition, now time.Time) map[TopicPartition]OffsetAndMetadata {
 	out := make(map[TopicPartition]OffsetAndMetadata)
 	for tp, p := range parts {
-		if !p.known {
+		if !p.known || p.revoking {
 			continue
 		}
 		offset, epoch := s.settled(p)
