@@ -4,6 +4,7 @@ import (
 	"context"
 	"maps"
 	"slices"
+	"time"
 )
 
 // eager says whether this member gives everything up before each join: one eager assignor in the list makes it so.
@@ -43,14 +44,16 @@ func (g *group) apply(ctx context.Context, round uint64) (again bool) {
 	gives := len(revoked)
 	again = gives > 0
 	g.giveUpThese(ctx, revoked, true)
-	call, added, void := g.take(round, assigned, generation)
+	telling, cancel := g.step(ctx, time.Time{}, listenerShare) // one that hangs is not to keep the rest from being committed, and the member from leaving
+	defer cancel()
+	call, added, void := g.take(telling, round, assigned, generation)
 	if void {
 		return false
 	}
 	c.log.Info("kafka: rebalanced", "group", c.cfg.groupID, "member", member, "generation", generation,
 		"assigned", len(assigned), "added", len(added), "revoked", gives)
 	if call != nil {
-		awaitCalls(ctx, []*listenerCall{call})
+		awaitCalls(telling, []*listenerCall{call})
 	}
 	c.wakePositions()
 	c.watchTopics()
@@ -65,8 +68,9 @@ func (g *group) apply(ctx context.Context, round uint64) (again bool) {
 	return again
 }
 
-// take adds what is new in the assignment; nothing, where the membership has moved on meanwhile.
-func (g *group) take(round uint64, assigned map[TopicPartition]struct{}, generation int32) (call *listenerCall, added []TopicPartition, void bool) {
+// take adds what is new in the assignment, and has the listener told with a ctx that ends with ctx; nothing, where the membership has
+// moved on meanwhile.
+func (g *group) take(ctx context.Context, round uint64, assigned map[TopicPartition]struct{}, generation int32) (call *listenerCall, added []TopicPartition, void bool) {
 	c, s := g.c, g.c.sub
 	s.mu.Lock()
 	defer s.mu.Unlock()
@@ -88,7 +92,7 @@ func (g *group) take(round uint64, assigned map[TopicPartition]struct{}, generat
 	s.rebalanceEnds()
 	s.changedAssignment()
 	c.applyLeaders()
-	return c.callListener(s.listener, onAssigned, added), added, false
+	return c.callListenerUntil(ctx, time.Now().Add(c.rebalanceTimeout()), s.listener, onAssigned, added), added, false
 }
 
 // applyLeaders gives new partitions what metadata knows already. Called with sub.mu held.

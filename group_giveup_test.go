@@ -304,3 +304,60 @@ func TestGroup_WhatOneListenerHasPartedFromIsGoneWhileTheNextOneIsTold(t *testin
 		require.NotContains(t, c.sub.givenUp, dropped)
 	})
 }
+
+// So does one that hangs with what is new: what is settled of the rest is committed, and the member leaves.
+func TestGroup_EndsWithOnPartitionsAssignedThatHangs(t *testing.T) {
+	inBubble(t, fakebroker.Options{}, func(t *testing.T, k *fakebroker.Cluster) {
+		hold := make(chan struct{})
+		first := true
+		l := RebalanceFuncs{Assigned: func(context.Context, *Consumer, []TopicPartition) error {
+			if !first {
+				<-hold
+			}
+			first = false
+			return nil
+		}}
+		c := member(t, k, l, WithAssignors(CooperativeStickyAssignor))
+		k.CreateTopic("payments", 1)
+		require.NoError(t, c.Subscribe([]string{"orders", "payments"}, WithListener(l)))
+		time.Sleep(time.Second)
+		require.Len(t, c.Assignment(), 2)
+		ctx, cancel := context.WithTimeout(t.Context(), 4*time.Second)
+		defer cancel()
+		err := c.Stop(ctx)
+		require.ErrorContains(t, err, "hangs")
+		committed, _ := k.Committed("billing", "orders", 0)
+		require.EqualValues(t, 2, committed.Offset)
+		require.Equal(t, 1, k.Count(protocol.KeyLeaveGroup))
+		close(hold)
+	})
+}
+
+// A listener that is slow with what is new, and heeds its ctx, leaves time for the rest.
+func TestGroup_EndsOnPartitionsAssignedThatHeedsItsContext(t *testing.T) {
+	for name, end := range ends {
+		t.Run(name, func(t *testing.T) {
+			inBubble(t, fakebroker.Options{}, func(t *testing.T, k *fakebroker.Cluster) {
+				var calls []string
+				l := RebalanceFuncs{Assigned: func(ctx context.Context, _ *Consumer, tps []TopicPartition) error {
+					if calls = append(calls, "assigned"); len(calls) > 1 {
+						<-ctx.Done()
+					}
+					return nil
+				}, Revoked: func(context.Context, *Consumer, []TopicPartition) error {
+					calls = append(calls, "revoked")
+					return nil
+				}}
+				c := member(t, k, l, WithAssignors(CooperativeStickyAssignor))
+				k.CreateTopic("payments", 1)
+				require.NoError(t, c.Subscribe([]string{"orders", "payments"}, WithListener(l)))
+				time.Sleep(time.Second)
+				ctx, cancel := context.WithTimeout(t.Context(), 4*time.Second)
+				defer cancel()
+				require.NoError(t, end(ctx, c))
+				require.Equal(t, []string{"assigned", "assigned", "revoked"}, calls)
+				require.NoError(t, c.Stop(t.Context()))
+			})
+		})
+	}
+}

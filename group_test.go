@@ -256,11 +256,11 @@ func TestGroup_AnAssignmentIsWithoutTopicsDroppedMeanwhile(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		c := holding(t, &heard{}, 0)
 		require.NoError(t, c.Subscribe([]string{"u"}))
-		_, added, void := c.group.take(c.group.m.round, map[TopicPartition]struct{}{{"t", 0}: {}}, 1)
+		_, added, void := c.group.take(t.Context(), c.group.m.round, map[TopicPartition]struct{}{{"t", 0}: {}}, 1)
 		require.False(t, void)
 		require.Empty(t, added)
 		require.Empty(t, c.Assignment())
-		_, _, void = c.group.take(c.group.m.round+1, map[TopicPartition]struct{}{{"u", 0}: {}}, 1)
+		_, _, void = c.group.take(t.Context(), c.group.m.round+1, map[TopicPartition]struct{}{{"u", 0}: {}}, 1)
 		require.True(t, void, "of another round")
 	})
 }
