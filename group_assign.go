@@ -24,6 +24,10 @@ func (g *group) apply(ctx context.Context, round uint64) (again bool) {
 	}
 	assigned := make(map[TopicPartition]struct{})
 	s.mu.Lock()
+	if !s.kind.following() { // an Unsubscribe had no time to wait: what there is now is not the group's
+		s.mu.Unlock()
+		return false
+	}
 	for _, t := range share {
 		if _, ok := slices.BinarySearch(s.topics, t.Topic); !ok {
 			continue // the subscription has changed since, and a rebalance is due for that; or the assignor is wrong
@@ -69,13 +73,13 @@ func (g *group) apply(ctx context.Context, round uint64) (again bool) {
 }
 
 // take adds what is new in the assignment, and has the listener told with a ctx that ends with ctx; nothing, where the membership has
-// moved on meanwhile.
+// moved on meanwhile, or the subscription is gone.
 func (g *group) take(ctx context.Context, round uint64, assigned map[TopicPartition]struct{}, generation int32) (call *listenerCall, added []TopicPartition, void bool) {
 	c, s := g.c, g.c.sub
 	s.mu.Lock()
 	defer s.mu.Unlock()
 	g.mu.Lock()
-	void = g.m.round != round
+	void = g.m.round != round || !s.kind.following()
 	g.mu.Unlock()
 	if void {
 		return nil, nil, true

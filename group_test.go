@@ -345,3 +345,17 @@ func TestGroup_UnsubscribeTakesBackAWishToJoin(t *testing.T) {
 	}
 	require.True(t, g.m.desired())
 }
+
+// An Unsubscribe whose ctx ends while an assignment is taken in, and an Assign: what the group gives then is no part of that.
+func TestGroup_AnAssignmentThatComesTooLateIsNoneByHand(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		c := holding(t, &heard{}, 0)
+		require.NoError(t, c.sub.unsubscribe())
+		require.NoError(t, c.Assign(TopicPartition{"t", 0}))
+		_, _, void := c.group.take(t.Context(), c.group.m.round, map[TopicPartition]struct{}{{"t", 1}: {}}, 1)
+		require.True(t, void)
+		require.Equal(t, []TopicPartition{{"t", 0}}, c.Assignment())
+		require.False(t, c.group.apply(t.Context(), c.group.m.round))
+		require.Equal(t, []TopicPartition{{"t", 0}}, c.Assignment())
+	})
+}
