@@ -236,7 +236,7 @@ func (g *group) watchPolls(ctx context.Context) {
 	for sleep(ctx, tick) {
 		s := c.sub
 		s.mu.Lock()
-		waiting := s.turn == turn && s.calls == 0 && s.listening == 0 && s.anyDeliverable()
+		waiting := s.kind.following() && s.turn == turn && s.calls == 0 && s.listening == 0 && s.anyDeliverable()
 		turn = s.turn
 		s.mu.Unlock()
 		if !waiting {
