@@ -337,10 +337,7 @@ func (c *Consumer) giveUpAll(ctx context.Context) error {
 	if call == nil {
 		return err
 	}
-	select {
-	case <-call.done:
-	case <-ctx.Done():
-	}
+	awaitCalls(ctx, []*listenerCall{call})
 	return err
 }
 

@@ -96,12 +96,11 @@ func (c *Consumer) Unsubscribe(ctx context.Context) error {
 	var err error
 	if c.state.Load() == stateRunning {
 		bounded, cancel := c.bounded(ctx)
-		err = c.giveUpAll(bounded)
+		err = errors.Join(c.giveUpAll(bounded), c.awaitListener(bounded))
 		if errors.Is(context.Cause(bounded), ErrConsumerStopped) {
 			cancel()
 			return ErrConsumerStopped // Stop does the rest, and tells of it
 		}
-		err = errors.Join(err, c.listenerRuns(bounded))
 		cancel()
 	}
 	err = errors.Join(err, c.sub.unsubscribe())

@@ -361,3 +361,19 @@ func TestGroup_EndsOnPartitionsAssignedThatHeedsItsContext(t *testing.T) {
 		})
 	}
 }
+
+// An Unsubscribe returns before its listener has only when its time is over, and says so; the member has left by then.
+func TestGroup_UnsubscribeSaysThatItsListenerHangs(t *testing.T) {
+	inBubble(t, fakebroker.Options{}, func(t *testing.T, k *fakebroker.Cluster) {
+		h := &heard{hold: make(chan struct{})}
+		c := member(t, k, h)
+		ctx, cancel := context.WithTimeout(t.Context(), 4*time.Second)
+		defer cancel()
+		err := c.Unsubscribe(ctx)
+		require.ErrorIs(t, err, context.DeadlineExceeded)
+		require.ErrorContains(t, err, "OnPartitionsRevoked of the rebalance listener has not returned")
+		require.Equal(t, 1, k.Count(protocol.KeyLeaveGroup))
+		close(h.hold)
+		require.NoError(t, c.Stop(t.Context()))
+	})
+}

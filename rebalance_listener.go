@@ -193,19 +193,19 @@ func (c *Consumer) stopListener(ctx context.Context) error {
 	return fmt.Errorf("%s of the rebalance listener hangs and is left behind: %w", hangs.callback, ctx.Err())
 }
 
-// listenerRuns names the callback that runs, after the time that it had; nil: none does.
-func (c *Consumer) listenerRuns(ctx context.Context) error {
+// awaitListener waits until no call of the listener is out; its error names one that still is when ctx ends.
+func (c *Consumer) awaitListener(ctx context.Context) error {
 	c.sub.mu.Lock()
-	defer c.sub.mu.Unlock()
-	call := c.listeners.now
-	if call == nil {
-		return nil
+	calls := c.callsOut()
+	c.sub.mu.Unlock()
+	for _, call := range calls {
+		select {
+		case <-call.done:
+		case <-ctx.Done():
+			return fmt.Errorf("%s of the rebalance listener has not returned: %w", call.callback, ctx.Err())
+		}
 	}
-	err := ctx.Err()
-	if err == nil {
-		err = context.DeadlineExceeded // a part of it is left for what has to follow
-	}
-	return fmt.Errorf("%s of the rebalance listener has not returned: %w", call.callback, err)
+	return nil
 }
 
 // loseWhatWasTold tells the listener that the partitions of which it was told are gone, when nothing can be committed for them
