@@ -62,7 +62,7 @@ func (g *group) apply(ctx context.Context, round uint64) (again bool) {
 	c.wakePositions()
 	c.watchTopics()
 	s.mu.Lock()
-	s.assigned = true
+	s.assigned = s.assigned || s.joinedAt == s.drops // else it is of the topics before: those there are now have a rebalance of their own
 	s.wake(nil)
 	s.signal()
 	s.mu.Unlock()

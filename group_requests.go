@@ -120,6 +120,9 @@ func (g *group) protocols(generation int32) ([]protocol.JoinGroupRequestProtocol
 	s := g.c.sub
 	s.mu.Lock()
 	topics := slices.Clone(s.topics)
+	if s.kind != subscribedPattern || s.matched {
+		s.joinedAt = s.drops
+	}
 	owned := make([]TopicPartition, 0, len(s.partitions))
 	for tp := range s.partitions {
 		owned = append(owned, tp) // also what was dropped meanwhile: it is owned until it is revoked

@@ -44,6 +44,7 @@ type subscription struct {
 	// Of the group.
 	had            map[TopicPartition]struct{} // lost in a rebalance or by eviction
 	givenUp        map[TopicPartition]heldPart // given up in the rebalance that is under way, which may bring them back
+	joinedAt       uint64                      // what drops was when the group was last told of the topics
 	lastOwned      []TopicPartition            // the last assignment the group gave, and its generation
 	lastGeneration int32
 	groupTopics    []string // for the group's leader: the topics of all members
