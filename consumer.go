@@ -319,6 +319,8 @@ func (c *Consumer) awaitWork(ctx context.Context) error {
 // giveUpAll commits what is settled and tells the listener that everything goes: for Stop and Unsubscribe. What the listener fails
 // with, subscription.unsubscribe gives, and that it hangs, they see for themselves.
 func (c *Consumer) giveUpAll(ctx context.Context) error {
+	bounded, cancel := lessTime(ctx)
+	defer cancel()
 	if c.memberOf() {
 		c.sub.mu.Lock()
 		c.sub.settleReturned()
@@ -326,18 +328,18 @@ func (c *Consumer) giveUpAll(ctx context.Context) error {
 		if ctx.Err() != nil {
 			return fmt.Errorf("the last commit and leaving the group were skipped: %w", ctx.Err())
 		}
-		bounded, cancel := lessTime(ctx)
-		defer cancel()
 		return c.group.leaveGroup(bounded)
 	}
 	err := c.lastCommit(ctx)
 	c.sub.mu.Lock()
 	call := c.callListener(c.sub.listener, onRevoked, slices.Collect(maps.Keys(c.sub.partitions)))
 	c.sub.mu.Unlock()
-	if call == nil {
-		return err
+	if call != nil {
+		awaitCalls(ctx, []*listenerCall{call})
 	}
-	awaitCalls(ctx, []*listenerCall{call})
+	if c.group != nil && bounded.Err() == nil { // an Unsubscribe may have had no time to wait for it
+		err = errors.Join(err, c.group.leaveGroup(bounded))
+	}
 	return err
 }
 

@@ -377,3 +377,15 @@ func TestGroup_UnsubscribeSaysThatItsListenerHangs(t *testing.T) {
 		require.NoError(t, c.Stop(t.Context()))
 	})
 }
+
+// An Unsubscribe whose ctx has ended already does not wait for the leave; Stop does.
+func TestGroup_StopLeavesAfterAnUnsubscribeThatHadNoTime(t *testing.T) {
+	inBubble(t, fakebroker.Options{}, func(t *testing.T, k *fakebroker.Cluster) {
+		c := member(t, k, &heard{})
+		over, cancel := context.WithCancel(t.Context())
+		cancel()
+		require.Error(t, c.Unsubscribe(over))
+		require.NoError(t, c.Stop(t.Context()))
+		require.Equal(t, 1, k.Count(protocol.KeyLeaveGroup))
+	})
+}
