@@ -294,17 +294,17 @@ func (g *group) step(ctx context.Context, end time.Time, share float64) (context
 	}
 	ctx, cancel := context.WithCancelCause(ctx)
 	g.c.spawn(func() { // ends with the step
+		var by, at time.Time
 		for {
-			by, changed := g.leavesBy()
-			if !by.IsZero() {
-				if sleep(ctx, time.Duration(share*float64(time.Until(by)))) {
-					cancel(context.DeadlineExceeded)
-				}
+			first, changed := g.leavesBy()
+			if !first.IsZero() && (by.IsZero() || first.Before(by)) {
+				by, at = first, sooner(at, time.Now().Add(time.Duration(share*float64(time.Until(first)))))
+			}
+			if !at.IsZero() && !time.Now().Before(at) {
+				cancel(context.DeadlineExceeded)
 				return
 			}
-			select {
-			case <-changed:
-			case <-ctx.Done():
+			if !waitFor(ctx, changed, at) {
 				return
 			}
 		}

@@ -389,3 +389,20 @@ func TestGroup_StopLeavesAfterAnUnsubscribeThatHadNoTime(t *testing.T) {
 		require.Equal(t, 1, k.Count(protocol.KeyLeaveGroup))
 	})
 }
+
+// Who waits for the member to leave, and for less long than another, has shares of that time.
+func TestGroup_StopHasItsSharesWhileUnsubscribeWaits(t *testing.T) {
+	inBubble(t, fakebroker.Options{}, func(t *testing.T, k *fakebroker.Cluster) {
+		h := &heard{}
+		c := member(t, k, h)
+		k.HangNode(1)
+		came := make(chan error, 1)
+		go func() { came <- c.Unsubscribe(context.Background()) }()
+		time.Sleep(time.Second)
+		ctx, cancel := context.WithTimeout(t.Context(), 4*time.Second)
+		defer cancel()
+		require.Error(t, c.Stop(ctx))
+		require.ErrorIs(t, <-came, ErrConsumerStopped)
+		require.Equal(t, []string{"assigned orders-0", "revoked orders-0"}, h.so())
+	})
+}
