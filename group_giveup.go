@@ -347,7 +347,7 @@ func (g *group) leaveGroup(ctx context.Context) error {
 	g.departures = append(g.departures, d)
 	g.signal()
 	g.mu.Unlock()
-	g.post(evUnwanted{})
+	g.post(evUnwanted{over: g.c.state.Load() == stateStopped})
 	err := g.awaitLeft(ctx)
 	if err != nil {
 		err = fmt.Errorf("leaving group %q: %w", g.c.cfg.groupID, err)

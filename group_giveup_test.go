@@ -406,3 +406,20 @@ func TestGroup_StopHasItsSharesWhileUnsubscribeWaits(t *testing.T) {
 		require.Equal(t, []string{"assigned orders-0", "revoked orders-0"}, h.so())
 	})
 }
+
+// A pattern that was subscribed just before Stop may be matched while that leaves: nobody joins any more.
+func TestGroup_AWishToJoinThatComesWhileStopLeavesIsNone(t *testing.T) {
+	inBubble(t, fakebroker.Options{}, func(t *testing.T, k *fakebroker.Cluster) {
+		h := &heard{hold: make(chan struct{})}
+		c := member(t, k, h)
+		came := make(chan error, 1)
+		go func() { came <- c.Stop(context.Background()) }()
+		synctest.Wait()
+		c.group.post(evWanted{reason: "the subscription has changed"}) // as applyMetadata does it for a pattern just subscribed
+		time.Sleep(time.Second)
+		require.NoError(t, c.life.Err())
+		close(h.hold)
+		require.NoError(t, <-came)
+		require.Equal(t, 1, k.Count(protocol.KeyLeaveGroup))
+	})
+}

@@ -27,6 +27,7 @@ type membership struct {
 	turn    uint64 // counts give-ups and leaves, in the same way
 	attempt int    // failures in a row
 	retryAt time.Time
+	over    bool  // the consumer stops: what is wanted from now on is not
 	parked  bool  // left for want of polls; the next one brings it back
 	fatal   error // no more joins, ever
 	told    bool  // Get calls tell an error
@@ -82,7 +83,7 @@ type (
 	evTick        struct{}
 	evWanted      struct{ reason string } // a subscription, or a changed one
 	evChanged     struct{ reason string } // a reason for a member to rebalance
-	evUnwanted    struct{}                // no subscription any more
+	evUnwanted    struct{ over bool }     // no subscription any more; over: nor ever again
 	evPollExpired struct{}                // the application takes no messages
 	evPolled      struct{}                // it does again
 	evGivenUp     struct{ turn uint64 }   // actGiveUp is done
@@ -156,6 +157,9 @@ func (m *membership) step(now time.Time, event any) []any {
 func (m *membership) take(now time.Time, event any) []any {
 	switch e := event.(type) {
 	case evWanted:
+		if m.over {
+			break
+		}
 		m.wanted, m.parked = true, false
 		m.wantRejoin(e.reason)
 	case evChanged:
@@ -163,7 +167,7 @@ func (m *membership) take(now time.Time, event any) []any {
 			m.wantRejoin(e.reason)
 		}
 	case evUnwanted:
-		m.wanted, m.rejoin, m.parked = false, false, false
+		m.wanted, m.rejoin, m.parked, m.over = false, false, false, m.over || e.over
 	case evPollExpired:
 		m.parked = true
 	case evPolled:
