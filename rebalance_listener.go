@@ -2,6 +2,7 @@ package kafka
 
 import (
 	"context"
+	"errors"
 	"fmt"
 	"maps"
 	"runtime/debug"
@@ -135,8 +136,16 @@ func (c *Consumer) callListenerUntil(ctx context.Context, until time.Time, l Reb
 // listenerLoop makes the calls of a queue. It ends with the queue once the consumer has stopped; a callback that hangs is left
 // behind with it.
 func (c *Consumer) listenerLoop(q *listenerQueue) {
-	defer close(q.ended)
+	ended := false
+	defer func() {
+		if ended {
+			close(q.ended)
+		} else {
+			go c.listenerLoop(q) // a callback has ended its goroutine (runtime.Goexit); it ends as this one would have
+		}
+	}()
 	if !c.followsBefore(q) {
+		ended = true
 		return
 	}
 	for {
@@ -153,6 +162,7 @@ func (c *Consumer) listenerLoop(q *listenerQueue) {
 			case <-q.work:
 				continue
 			case <-q.stop:
+				ended = true
 				return
 			}
 		}
@@ -297,8 +307,17 @@ func (c *Consumer) runListener(q *listenerQueue, call *listenerCall) {
 	half := time.Until(call.until) / 2
 	watch := time.AfterFunc(half, func() { c.warnDeadlock(call, half) })
 	defer watch.Stop()
+	err := errGoexit // unless it returns
+	defer func() { c.listenerReturned(q, call, err) }()
 	c.callback.Store(true)
-	err := c.guarded(ctx, call)
+	err = c.guarded(ctx, call)
+}
+
+// errGoexit is of a callback that neither returned nor panicked.
+var errGoexit = errors.New("it has ended its goroutine (runtime.Goexit, which FailNow of a test calls, too)")
+
+// listenerReturned takes in how a call ended.
+func (c *Consumer) listenerReturned(q *listenerQueue, call *listenerCall, err error) {
 	c.callback.Store(false)
 	c.sub.mu.Lock()
 	defer c.sub.mu.Unlock()
