@@ -50,7 +50,9 @@ func (g *group) join(ctx context.Context, a actJoin) {
 		r.ErrorCode = protocol.InconsistentGroupProtocol // as Java takes it
 	}
 	g.mu.Lock()
-	g.answer = r
+	if a.round == g.m.round || a.round == g.m.late {
+		g.answer = r
+	}
 	g.mu.Unlock()
 	g.post(evJoined{round: a.round, joinAnswer: joinAnswer{
 		code: r.ErrorCode, memberID: r.MemberID, generation: r.GenerationID, protocol: name, leader: r.Leader != "" && r.Leader == r.MemberID,
@@ -219,7 +221,9 @@ func (g *group) sync(ctx context.Context, a actSync) {
 		return
 	}
 	g.mu.Lock()
-	g.assigned = assignment.AssignedPartitions
+	if a.round == g.m.round {
+		g.assigned = assignment.AssignedPartitions
+	}
 	g.mu.Unlock()
 	g.post(evSynced{round: a.round})
 }
