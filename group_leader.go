@@ -158,7 +158,7 @@ func (g *group) partitionsOf(ctx context.Context, topics []string) (map[string][
 	shared := make(map[string]sharedTopic, len(topics))
 	for _, name := range topics {
 		is := sharedTopic{before: known.Topics[name]}
-		if t := meta.Topics[name]; t != nil && (t.Err == protocol.None || len(t.Partitions) > 0) {
+		if t := newerOf(known.Topics[name], meta.Topics[name]); t != nil && (t.Err == protocol.None || len(t.Partitions) > 0) {
 			is.id = t.ID
 			for i, p := range t.Partitions {
 				racks := meta.Racks(p)
@@ -172,6 +172,18 @@ func (g *group) partitionsOf(ctx context.Context, topics []string) (map[string][
 	g.shared = shared
 	g.mu.Unlock()
 	return out, nil
+}
+
+// newerOf gives what is to be believed of a topic, where a broker that lags may have been asked: that one does not know all partitions,
+// or not even the topic, while the view of the cluster, of what others have said, does. Another topic of that name is another matter.
+func newerOf(known, told *cluster.Topic) *cluster.Topic {
+	switch none := (protocol.UUID{}); {
+	case told == nil || known == nil || known.Err != protocol.None || len(known.Partitions) <= len(told.Partitions):
+		return told
+	case told.Err == protocol.None && known.ID != told.ID && known.ID != none && told.ID != none:
+		return told
+	}
+	return known
 }
 
 // rackSet is what of a partition's racks matters to an assignor: which there are.
@@ -196,11 +208,11 @@ func (g *group) grown(meta *cluster.Metadata) (topic string, yes bool) {
 // fewer are a view from before); or, where members tell their racks, its replicas are in other racks (KIP-881). While a broker is
 // away its rack is not known: that is no change.
 func (was *sharedTopic) differs(t *cluster.Topic, meta *cluster.Metadata, racked bool) bool {
-	if len(t.Partitions) > len(was.racks) {
-		return true
-	}
 	if t == was.before {
 		return false // known before the shares were made
+	}
+	if len(t.Partitions) > len(was.racks) {
+		return true
 	}
 	if len(t.Partitions) < len(was.racks) {
 		return t.ID != was.id || t.ID == protocol.UUID{}
