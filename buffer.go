@@ -114,6 +114,17 @@ func (b *buffer) failed() error {
 	return nil
 }
 
+// ahead counts the messages that come next in the buffer.
+func (b *buffer) ahead() (n int) {
+	for _, s := range b.segments {
+		n += s.ahead()
+		if !s.parsed || s.err != nil {
+			break
+		}
+	}
+	return n
+}
+
 // broken says that the buffer ends with an error: nothing behind it is of use.
 func (b *buffer) broken() bool {
 	return len(b.segments) > 0 && b.segments[len(b.segments)-1].err != nil

@@ -21,7 +21,7 @@ type partition struct {
 	leaving   bool              // being given up: nothing more is handed out
 	revoking  bool              // OnPartitionsRevoked has been told, or is about to be: no other call says that it goes
 	evicted   bool              // it was lost with the membership: others may have had it since
-	gated     bool              // its listener has not returned from OnPartitionsAssigned
+	gated     bool              // its listener has not returned from OnPartitionsAssigned; within peekMany: all it has is peeked
 	refused   bool              // its listener failed to take it: told, and not consumed, until the application seeks it
 	known     bool              // position is valid
 	position  int64             // offset of the next message to hand out

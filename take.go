@@ -20,6 +20,7 @@ func (s *subscription) takeOne(only []*partition) (*partition, *Message) {
 	if p == nil {
 		return nil, nil
 	}
+	p.turn--
 	return p, s.takeFrom(p)
 }
 
@@ -74,7 +75,6 @@ func (s *subscription) takeFrom(p *partition) *Message {
 	c.kept = true
 	s.handing(p)
 	c.taken++
-	p.turn--
 	p.handed(m)
 	if c.taken == len(c.msgs) {
 		s.chunkTaken(p, seg)
@@ -124,29 +124,29 @@ func (s *subscription) chunkTaken(p *partition, seg *segment) {
 	}
 }
 
-// takeMany hands out up to n messages into out. Partitions take turns: each gives at most its share at a time.
+// takeMany hands out up to n messages into out.
 func (s *subscription) takeMany(only []*partition, n int, out map[TopicPartition][]*Message) {
 	if s.listening > 0 {
 		return
 	}
 	s.release(only)
+	s.shareOut(only, n, func(p *partition, n int) int { return s.takeShare(p, n, out) })
+}
+
+// shareOut lets the partitions wanted give n messages in all. They take turns: each gives at most its share at a time, and give says
+// how many it gave.
+func (s *subscription) shareOut(only []*partition, n int, give func(p *partition, n int) int) {
 	ready := s.ring.len()
 	if only != nil {
 		ready = len(only)
 	}
 	share := max((n-1)/max(ready, 1)+1, 64)
 	for n > 0 {
-		var p *partition
-		if only == nil {
-			p = s.nextInTurn(nil)
-		} else {
-			p = nextOf(only)
-		}
+		p := s.nextInTurn(only)
 		if p == nil {
 			return
 		}
-		got := s.takeShare(p, min(n, share), out)
-		n -= got
+		n -= give(p, min(n, share))
 		p.turn = 0
 	}
 }

@@ -21,30 +21,53 @@ type peek struct {
 	position int64
 }
 
-// peekMany gives up to n messages without taking them; where a partition of those owed has one, its next message alone.
-func (s *subscription) peekMany(only []*partition, n int, owed []TopicPartition) []peek {
+// peekOwed gives the next message of a partition owed, without taking it; where there is none, what next gives.
+func (s *subscription) peekOwed(only []*partition, owed []TopicPartition, next func(only []*partition) []peek) []peek {
 	if s.listening > 0 {
 		return nil
 	}
 	s.release(only)
-	from := only
-	if only == nil {
-		for i := range s.ring.len() {
-			from = append(from, s.ring.at(i))
-		}
-	}
 	for _, tp := range owed {
-		if p := s.partitions[tp]; p != nil && slices.Contains(from, p) && p.deliverable() {
+		if p := s.partitions[tp]; p != nil && p.deliverable() && (only == nil || slices.Contains(only, p)) {
+			p.turn--
 			return []peek{p.peek(1)}
 		}
 	}
-	share := max((n-1)/max(len(from), 1)+1, 64)
-	var out []peek
-	for _, p := range from {
-		if p.deliverable() && n > 0 {
-			out = append(out, p.peek(min(n, share)))
-			n -= len(out[len(out)-1].msgs)
+	return next(only)
+}
+
+// peekOne gives the message that takeOne would take. Here and below, what is peeked counts as given for the partition's turn, so that the
+// turns are those of the other calls.
+func (s *subscription) peekOne(only []*partition) []peek {
+	p := s.nextInTurn(only)
+	if p == nil {
+		return nil
+	}
+	p.turn--
+	return []peek{p.peek(1)}
+}
+
+// peekMany gives the messages that takeMany would take.
+func (s *subscription) peekMany(only []*partition, n int) []peek {
+	var parts []*partition // in turn
+	counts := make(map[*partition]int)
+	s.shareOut(only, n, func(p *partition, n int) int {
+		have := counts[p]
+		if have == 0 {
+			parts = append(parts, p)
 		}
+		got := min(n, p.buf.ahead()-have)
+		counts[p] += got
+		p.gated = got < n // as it would be out of messages
+		return got
+	})
+	out := make([]peek, len(parts))
+	for i, p := range parts {
+		if p.gated {
+			p.gated = false
+			s.enqueue(p)
+		}
+		out[i] = p.peek(counts[p])
 	}
 	return out
 }
@@ -82,7 +105,6 @@ func (s *subscription) take(k peek, n int) bool {
 	for range n {
 		s.takeFrom(p)
 	}
-	p.turn = 0
 	return true
 }
 
@@ -96,7 +118,7 @@ func (t *TypedConsumer[K, V]) GetOne(ctx context.Context, opts ...GetOption) (*T
 }
 
 func (t *TypedConsumer[K, V]) getOne(ctx context.Context, o getOptions, iterator bool) (*TypedMessage[K, V], error) {
-	got, err := t.get(ctx, "GetOne", o, 1, iterator)
+	got, err := t.get(ctx, "GetOne", o, t.c.sub.peekOne, iterator)
 	if err != nil {
 		return nil, err
 	}
@@ -113,18 +135,18 @@ func (t *TypedConsumer[K, V]) GetMany(ctx context.Context, opts ...GetOption) (m
 	if err != nil {
 		return nil, err
 	}
-	return t.get(ctx, "GetMany", o, n, false)
+	return t.get(ctx, "GetMany", o, func(only []*partition) []peek { return t.c.sub.peekMany(only, n) }, false)
 }
 
 // get peeks, decodes and takes, until there is something, or a reason to stop.
-func (t *TypedConsumer[K, V]) get(ctx context.Context, call string, o getOptions, n int, iterator bool) (map[TopicPartition][]*TypedMessage[K, V], error) {
+func (t *TypedConsumer[K, V]) get(ctx context.Context, call string, o getOptions, next func(only []*partition) []peek, iterator bool) (map[TopicPartition][]*TypedMessage[K, V], error) {
 	s := t.c.sub
 	for giveUp := time.Now().Add(o.wait); ; o.wait = max(0, min(o.wait, time.Until(giveUp))) {
 		var peeks []peek
 		owed := t.takeOwed()
 		err := t.c.get(ctx, call, o, func(only []*partition) bool {
 			o.resolved = only
-			peeks = s.peekMany(only, n, owed)
+			peeks = s.peekOwed(only, owed, next)
 			return len(peeks) > 0
 		})
 		if err != nil || len(peeks) == 0 {
