@@ -56,6 +56,12 @@ func TestQueue_KeepsItsOrder(t *testing.T) {
 			model = model[1:]
 		}
 		require.Equal(t, len(model), q.len())
+		if random.IntN(100) == 0 {
+			drop := random.IntN(10)
+			q.keep(func(v int) bool { return v%10 != drop })
+			model = slices.DeleteFunc(model, func(v int) bool { return v%10 == drop })
+			require.Equal(t, len(model), q.len())
+		}
 		if random.IntN(1000) == 0 {
 			for len(model) > 0 {
 				require.Equal(t, model[0], q.pop())

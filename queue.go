@@ -31,6 +31,15 @@ func (q *queue[T]) pop() T {
 	return v
 }
 
+// keep drops the others; those that stay keep their order.
+func (q *queue[T]) keep(keep func(T) bool) {
+	for range q.n {
+		if v := q.pop(); keep(v) {
+			q.push(v)
+		}
+	}
+}
+
 // front gives the first without taking it.
 func (q *queue[T]) front() T { return q.mem[q.head] }
 

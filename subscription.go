@@ -336,6 +336,7 @@ func (s *subscription) add(tps []TopicPartition, start startAt) {
 
 // remove takes partitions out of the assignment, with all that is known of them. Others are not touched.
 func (s *subscription) remove(tps []TopicPartition) {
+	hadTurns := false
 	for _, tp := range tps {
 		p := s.partitions[tp]
 		delete(s.partitions, tp)
@@ -345,6 +346,10 @@ func (s *subscription) remove(tps []TopicPartition) {
 		s.setPause(p, false)
 		s.clear(p)
 		s.dirty(p)
+		hadTurns, p.inRing = hadTurns || p.inRing, false
+	}
+	if hadTurns {
+		s.ring.keep(func(p *partition) bool { return !p.gone }) // once for all of them
 	}
 }
 

@@ -66,6 +66,35 @@ func TestTake_NamedPartitionsTakeTurns(t *testing.T) {
 	require.Equal(t, map[int32]int{1: 2 * turnLength, 2: 2 * turnLength}, counts)
 }
 
+// Whichever way messages are taken, what is not assigned any more waits for no turn.
+func TestTake_PartitionsThatGoHaveNoTurns(t *testing.T) {
+	tp := TopicPartition{"t", 0}
+	for name, take := range map[string]func(r *rooms) error{
+		"GetOne":         func(r *rooms) error { _, err := r.GetOne(t.Context()); return err },
+		"FromPartitions": func(r *rooms) error { _, err := r.GetOne(t.Context(), FromPartitions(tp)); return err },
+		"Typed":          func(r *rooms) error { _, err := Typed(r.Consumer, Bytes, Bytes).GetMany(t.Context()); return err },
+		"nothing":        func(*rooms) error { return nil },
+	} {
+		t.Run(name, func(t *testing.T) {
+			r := newRooms(t)
+			for range 3 {
+				parts := r.assign(4)
+				r.fetched(part{index: 0, set: batchOf(0, 9)}, part{index: 1, set: batchOf(0, 9)}, part{index: 2, set: batchOf(0, 9)}, part{index: 3, set: batchOf(0, 9)})
+				r.decode()
+				require.NoError(t, take(r))
+				require.NoError(t, r.Assign(parts[1].tp, parts[3].tp))
+				var left []*partition
+				for i := range r.sub.ring.len() {
+					left = append(left, r.sub.ring.at(i))
+				}
+				require.ElementsMatch(t, []*partition{parts[1], parts[3]}, left)
+				require.NoError(t, r.Assign(TopicPartition{"t", 9}))
+				require.Zero(t, r.sub.ring.len())
+			}
+		})
+	}
+}
+
 func TestTake_ManySharesAmongPartitions(t *testing.T) {
 	cases := []struct {
 		name string
