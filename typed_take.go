@@ -218,11 +218,13 @@ func (t *TypedConsumer[K, V]) decode(ctx context.Context, msgs []*Message) (out 
 	return out, nil
 }
 
+// takeOwed takes the one that is owed longest; none, where none is.
 func (t *TypedConsumer[K, V]) takeOwed() []TopicPartition {
 	t.mu.Lock()
 	defer t.mu.Unlock()
-	owed := t.owed
-	t.owed = nil
+	n := min(1, len(t.owed))
+	owed := t.owed[:n:n]
+	t.owed = t.owed[n:]
 	return owed
 }
 

@@ -2,6 +2,7 @@ package kafka
 
 import (
 	"context"
+	"errors"
 	"math/rand/v2"
 	"slices"
 	"testing"
@@ -102,6 +103,34 @@ func TestTyped_CallThatEndsWhileItDecodesTakesNothing(t *testing.T) {
 		require.Zero(t, p.position)
 	}
 	require.Len(t, r.take(), 60)
+}
+
+// A partition of which nothing can be decoded starves neither the messages of others nor their errors.
+func TestTyped_PartitionsOfPoisonTakeTurns(t *testing.T) {
+	r := newRooms(t)
+	r.assign(3)
+	bad := slices.Repeat([]string{"bad"}, 100)
+	r.fetched(part{index: 0, set: valuesBatch(0, bad)}, part{index: 1, set: valuesBatch(0, bad)}, part{index: 2, set: batchOf(0, 1000)})
+	r.decode()
+	typed := Typed(r.Consumer, Bytes, func(_ context.Context, _ string, _ []Header, data []byte) (int, error) {
+		if string(data) == "bad" {
+			return 0, errors.New("poison")
+		}
+		return len(data), nil
+	})
+	calls := map[int32]int{}
+	for range 30 {
+		got, err := typed.GetMany(t.Context(), UpTo(150))
+		if failed := (*DeserializationError)(nil); errors.As(err, &failed) {
+			calls[failed.Message.Partition]++
+			continue
+		}
+		require.NoError(t, err)
+		for tp := range got {
+			calls[tp.Partition]++
+		}
+	}
+	require.Equal(t, map[int32]int{0: 10, 1: 10, 2: 10}, calls)
 }
 
 // Whose turn it is does not depend on whether messages are taken decoded.
