@@ -41,7 +41,7 @@ func (c *Client) Start(ctx context.Context) error {
 	c.state = running
 	c.refresh.began(now(), 0)
 	c.mu.Unlock()
-	c.refreshed(r.answer, r.conn, nil, nil)
+	c.refreshed(r.answer, r.conn, nil)
 	c.spawn(c.refreshLoop) // ended by Close
 	c.spawn(c.reapLoop)    // ended by Close
 	return nil

@@ -32,7 +32,6 @@ type Client struct {
 	topics   map[string]bool
 	all      bool // all topics are tracked
 	refresh  refreshState
-	waiters  []*waiter
 	groups   map[string]int32 // coordinators by group
 	refusers map[string]int32 // by group, who could not name its coordinator the last time
 	dialing  map[*dial]string // addresses of the dials that run, for what Close has to say

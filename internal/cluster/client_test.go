@@ -172,7 +172,8 @@ func TestStart_EndsWithItsContextAndMayBeCalledAgain(t *testing.T) {
 		require.ErrorContains(t, err, fake.Addr(1)+": connection refused")
 		require.ErrorContains(t, err, fake.Addr(2))
 		require.NoError(t, fake.Await(t.Context(), func() bool { return fake.Connections(2) == 0 }), "nothing is left behind")
-		require.ErrorIs(t, c.WaitRefresh(t.Context()), ErrNotStarted)
+		_, err = c.FetchMetadata(t.Context(), nil)
+		require.ErrorIs(t, err, ErrNotStarted)
 
 		fake.ResumeNode(2)
 		require.NoError(t, c.Start(t.Context()))
@@ -277,7 +278,6 @@ func TestClose_FailsEverythingAndLeavesNothing(t *testing.T) {
 		}
 		_, _, err := c.Do(t.Context(), 1, KindGeneral, &protocol.ListOffsetsRequest{}, broker.CallOptions{})
 		require.ErrorIs(t, err, ErrClosed)
-		require.ErrorIs(t, c.WaitRefresh(t.Context()), ErrClosed)
 		_, err = c.FetchMetadata(t.Context(), nil)
 		require.ErrorIs(t, err, ErrClosed)
 		require.ErrorIs(t, c.Start(t.Context()), ErrClosed)

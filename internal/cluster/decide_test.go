@@ -127,7 +127,7 @@ func TestRefreshState_NextNeverHotNeverLate(t *testing.T) {
 	b := Backoff{Min: 100 * time.Millisecond, Max: time.Second, Rand: fixed(0.5)}
 	ms := time.Millisecond
 	t0 := time.Unix(1000, 0)
-	base := refreshState{asked: t0, ended: t0, answered: t0, maxAge: 5 * time.Minute}
+	base := refreshState{ended: t0, answered: t0, maxAge: 5 * time.Minute}
 	with := func(change func(s *refreshState)) refreshState {
 		s := base
 		change(&s)

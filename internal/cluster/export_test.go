@@ -1,6 +1,7 @@
 package cluster
 
 import (
+	"context"
 	"time"
 
 	"github.com/seed-7379b4e8/kafka/internal/broker"
@@ -34,4 +35,27 @@ func (c *Client) NodeUsable(id int32) (ok bool, retryAt time.Time) {
 		return true, time.Time{}
 	}
 	return false, n.retryAt
+}
+
+// WaitRefresh waits for an answer to a metadata request that was sent after the call.
+func (c *Client) WaitRefresh(ctx context.Context) error {
+	c.mu.Lock()
+	before := c.refresh.attempt // it may be out yet, and does not count
+	c.mu.Unlock()
+	c.Refresh("somebody waits for it")
+	for {
+		c.mu.Lock()
+		changed, answered := c.changed, c.refresh.answeredAttempt
+		c.mu.Unlock()
+		if answered > before {
+			return nil
+		}
+		select {
+		case <-changed:
+		case <-c.life.Done():
+			return ErrClosed
+		case <-ctx.Done():
+			return ctx.Err()
+		}
+	}
 }

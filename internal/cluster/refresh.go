@@ -10,12 +10,6 @@ import (
 	"github.com/seed-7379b4e8/kafka/protocol"
 )
 
-// waiter is a WaitRefresh that waits for an answer to a question asked after it began.
-type waiter struct {
-	done    chan struct{}
-	lastErr error // guarded by Client.mu: why the last attempt since failed
-}
-
 // SetTopics says which topics the view is about. New ones are asked for soon; ones no longer named leave it with
 // the next answer. Topics are never created by asking for them.
 func (c *Client) SetTopics(names []string) {
@@ -56,45 +50,6 @@ func (c *Client) Refresh(reason string) {
 	c.refresh.want(reason)
 	c.mu.Unlock()
 	kick(c.wakeRefresh)
-}
-
-// WaitRefresh waits for an answer to a metadata request that was sent after the call. When ctx ends first, the
-// error joins the last failure.
-func (c *Client) WaitRefresh(ctx context.Context) error {
-	w := &waiter{done: make(chan struct{})}
-	c.mu.Lock()
-	state := c.state
-	if state == running {
-		c.waiters = append(c.waiters, w)
-		c.refresh.want("somebody waits for it")
-	}
-	c.mu.Unlock()
-	switch state {
-	case closed:
-		return ErrClosed
-	case idle, starting:
-		return ErrNotStarted
-	}
-	kick(c.wakeRefresh)
-	select {
-	case <-w.done:
-		return nil
-	case <-c.life.Done():
-		return ErrClosed
-	case <-ctx.Done():
-	}
-	c.mu.Lock()
-	defer c.mu.Unlock()
-	for i, other := range c.waiters {
-		if other == w {
-			c.waiters = append(c.waiters[:i:i], c.waiters[i+1:]...)
-			break
-		}
-	}
-	if w.lastErr != nil {
-		return fmt.Errorf("metadata refresh: %w: %w", ctx.Err(), w.lastErr)
-	}
-	return fmt.Errorf("metadata refresh: %w", ctx.Err())
 }
 
 // FetchMetadata asks for topics (nil: all of them) and gives the answer by itself; the tracked topics and the
@@ -184,8 +139,6 @@ func (c *Client) refreshOnce() {
 	req := c.trackedRequest()
 	c.mu.Lock()
 	c.refresh.began(now(), 2*c.cfg.BackoffMax)
-	waiters := c.waiters
-	c.waiters = nil
 	overdue := c.refresh.overdue(c.cfg.RebootstrapAfter, now())
 	c.mu.Unlock()
 
@@ -202,7 +155,7 @@ func (c *Client) refreshOnce() {
 			c.forgetNodes()
 		}
 	}
-	c.refreshed(a, seed, err, waiters)
+	c.refreshed(a, seed, err)
 }
 
 // rebootstrap asks the bootstrap list after the known brokers have failed with why. The round gets longer the more have
@@ -234,21 +187,13 @@ func (c *Client) forgetNodes() {
 }
 
 // refreshed carries out what an attempt has brought.
-func (c *Client) refreshed(a answer, seed *broker.Conn, err error, waiters []*waiter) {
+func (c *Client) refreshed(a answer, seed *broker.Conn, err error) {
 	at := now()
 	maxAge := time.Duration(float64(c.cfg.MetadataMaxAge) * (0.9 + 0.2*c.cfg.Rand()))
 	c.mu.Lock()
 	c.refresh.done(at, err, maxAge, c.cfg.backoff())
 	var gone []*broker.Conn
-	if err != nil {
-		for _, w := range waiters {
-			w.lastErr = err
-		}
-		c.waiters = append(waiters, c.waiters...)
-		if len(c.waiters) > 0 {
-			c.refresh.want("somebody waits for it")
-		}
-	} else {
+	if err == nil {
 		if old := c.meta.ClusterID; old != "" && a.resp.ClusterID != nil && *a.resp.ClusterID != old {
 			// Leader epochs of another cluster mean nothing here.
 			c.meta = emptyMetadata()
@@ -259,11 +204,6 @@ func (c *Client) refreshed(a answer, seed *broker.Conn, err error, waiters []*wa
 	}
 	c.mu.Unlock()
 	closeConns(gone, errBrokerGone)
-	if err == nil {
-		for _, w := range waiters {
-			close(w.done)
-		}
-	}
 }
 
 // adoptLocked gives a bootstrap connection to the broker at whose address it was made; one that is nobody's is

@@ -207,7 +207,7 @@ func TestRefresh_SlowBrokerIsRacedAndAvoided(t *testing.T) {
 	})
 }
 
-func TestWaitRefresh_CountsOnlyAnswersToLaterQuestions(t *testing.T) {
+func TestRefresh_WhileOneIsOutIsAnotherQuestion(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		fake := nodes(t, 1)
 		fake.CreateTopic("t", 1)
@@ -231,16 +231,14 @@ func TestWaitRefresh_CountsOnlyAnswersToLaterQuestions(t *testing.T) {
 	})
 }
 
-func TestWaitRefresh_EndsWithItsContextAndSaysWhy(t *testing.T) {
+func TestRefresh_GoesOnUntilABrokerAnswers(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		fake := nodes(t, 1)
 		c := started(t, fake, nil, nil)
 		fake.StopNode(1)
 		ctx, cancel := context.WithTimeout(t.Context(), 5*time.Second)
 		defer cancel()
-		err := c.WaitRefresh(ctx)
-		require.ErrorIs(t, err, context.DeadlineExceeded)
-		require.ErrorContains(t, err, "connection refused")
+		require.ErrorIs(t, c.WaitRefresh(ctx), context.DeadlineExceeded)
 		require.NoError(t, fake.StartNode(1))
 		require.NoError(t, c.WaitRefresh(t.Context()))
 	})

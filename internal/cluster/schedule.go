@@ -8,10 +8,13 @@ import (
 
 // refreshState decides when metadata is asked for next. It is pure state: time comes in with every event.
 type refreshState struct {
-	asked    time.Time // when the last attempt began
 	ended    time.Time // when the last attempt ended
 	answered time.Time // when the last usable answer came
 	maxAge   time.Duration
+
+	// Which question an answer is to; only tests ask.
+	attempt         int // the number of the last attempt that began
+	answeredAttempt int // the number of the last one that had a usable answer
 
 	failures int           // attempts in a row without an answer
 	pause    time.Duration // until the next attempt after a failure
@@ -44,7 +47,7 @@ func (s *refreshState) began(now time.Time, calmFor time.Duration) {
 	} else {
 		s.streak++
 	}
-	s.asked = now
+	s.attempt++
 	s.wanted = ""
 }
 
@@ -58,6 +61,7 @@ func (s *refreshState) done(now time.Time, err error, maxAge time.Duration, b Ba
 	}
 	s.failures = 0
 	s.answered = now
+	s.answeredAttempt = s.attempt
 	s.maxAge = maxAge
 }
 
