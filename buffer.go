@@ -2,45 +2,45 @@ package kafka
 
 import "unsafe"
 
-// A recordSet is a part of one partition's record set in a fetch response: the memory of one large batch, or of some small ones.
+// A setPart is a part of one partition's record set in a fetch response: the memory of one large batch, or of some small ones.
 // It is given back when the last segment of it is done.
-type recordSet struct {
-	mem   block  // held until nobody uses the set
+type setPart struct {
+	mem   block  // held until nobody uses the part
 	data  []byte // what of it was read; there may be the start of a batch at its end
 	bytes int64  // charged
 	users int    // segments, and who reads it
 }
 
-func (rs *recordSet) leave(b *budget) {
-	if rs == nil {
+func (sp *setPart) leave(b *budget) {
+	if sp == nil {
 		return
 	}
-	rs.users--
-	if rs.users == 0 {
-		b.releaseRaw(rs.bytes)
-		rs.bytes = 0
-		rs.mem.letGo(b)
+	sp.users--
+	if sp.users == 0 {
+		b.releaseRaw(sp.bytes)
+		sp.bytes = 0
+		sp.mem.letGo(b)
 	}
 }
 
-// memory is nil for a segment without a set.
-func (rs *recordSet) memory() *block {
-	if rs == nil {
+// memory is nil for a segment without a part.
+func (sp *setPart) memory() *block {
+	if sp == nil {
 		return nil
 	}
-	return &rs.mem
+	return &sp.mem
 }
 
 // A segment is a run of batches of one record set: the unit of decoding. Segments of a partition are in the log's
 // order; each gives chunks of messages, in order too. Guarded by subscription.mu, but for what is the worker's.
 type segment struct {
 	p       *partition
-	set     *recordSet // nil once it is not needed
-	data    []byte     // whole batches
-	next    int64      // the position behind it
-	epoch   int32      // leader epoch of the last batch before next, handed out or not; -1 unknown
-	size    int        // bytes it counts for in its partition's share
-	records int        // as the batch headers have it; a hint
+	part    *setPart // nil once it is not needed
+	data    []byte   // whole batches
+	next    int64    // the position behind it
+	epoch   int32    // leader epoch of the last batch before next, handed out or not; -1 unknown
+	size    int      // bytes it counts for in its partition's share
+	records int      // as the batch headers have it; a hint
 	batches int
 
 	chunks  []*chunk
@@ -62,7 +62,7 @@ type segment struct {
 
 // segmentCost is what a segment takes beside its bytes, with its record set and the first of its chunks: more than those bytes, where a
 // fetch brings a small message.
-const segmentCost = int(unsafe.Sizeof(segment{}) + unsafe.Sizeof(recordSet{}) + unsafe.Sizeof(chunk{}))
+const segmentCost = int(unsafe.Sizeof(segment{}) + unsafe.Sizeof(setPart{}) + unsafe.Sizeof(chunk{}))
 
 // A chunk is a slab of messages made from a segment.
 type chunk struct {
@@ -220,14 +220,14 @@ func (s *segment) release(bud *budget) {
 		s.hasReserve = false
 		bud.leaveReserve()
 	}
-	s.leaveSet(bud)
+	s.leavePart(bud)
 	s.decoder = decoder{}
 }
 
-// leaveSet gives up the segment's part in its record set.
-func (s *segment) leaveSet(bud *budget) {
-	if s.set != nil {
-		s.set.leave(bud)
-		s.set, s.data = nil, nil
+// leavePart lets go of the part of a record set that the segment's batches are in.
+func (s *segment) leavePart(bud *budget) {
+	if s.part != nil {
+		s.part.leave(bud)
+		s.part, s.data = nil, nil
 	}
 }

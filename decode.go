@@ -69,7 +69,7 @@ type decodeEnv struct {
 	batchLimit int
 	slabLimit  int    // bytes of one slab; so much is left of the reserve, twice, beside a whole batch
 	mayReserve bool   // nothing of the partition comes before the segment
-	set        *block // the segment's record set
+	part       *block // the memory of the segment's part of a record set
 	reuse      bool   // a Batches loop runs: memory is kept for the next fetch
 	budget     *budget
 	names      *nameCache
@@ -350,7 +350,7 @@ func (b *chunkBuilder) grow(size int) bool {
 // blockOf gives the block that a batch's records, as inflate gave them, are part of.
 func (b *chunkBuilder) blockOf(codec compress.Codec) *block {
 	if codec == compress.None {
-		return b.env.set
+		return b.env.part
 	}
 	return b.d.block
 }

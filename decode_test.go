@@ -181,7 +181,7 @@ func TestDecode_Allocations(t *testing.T) {
 					r.sub.seek(p, 0, -1)
 					var cut cutter
 					cut.begin(p, &protocol.FetchResponsePartition{}, &r.cfg)
-					require.True(t, cut.cut(&recordSet{data: c.set, users: 1}))
+					require.True(t, cut.cut(&setPart{data: c.set, users: 1}))
 					for _, seg := range cut.segments {
 						p.buf.push(seg)
 					}

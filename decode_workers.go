@@ -133,7 +133,7 @@ func (c *Consumer) prepare(env *decodeEnv, seg *segment) {
 	*env = decodeEnv{
 		tp: seg.p.tp, checkCRC: c.cfg.checkCRCs, budget: b, names: env.names, swell: env.swell,
 		batchLimit: c.cfg.maxBatchBytes, slabLimit: (int(b.reserve) - c.cfg.maxBatchBytes) / 2,
-		mayReserve: seg.first, set: seg.set.memory(), reuse: b.reusing(),
+		mayReserve: seg.first, part: seg.part.memory(), reuse: b.reusing(),
 	}
 }
 
@@ -181,7 +181,7 @@ func (s *subscription) decoded(seg *segment, ch *chunk, err error) bool {
 			s.dirty(p)
 		}
 		if !seg.aliased {
-			seg.leaveSet(s.budget)
+			seg.leavePart(s.budget)
 		}
 	}
 	if p.buf.segments[0] == seg || finished {

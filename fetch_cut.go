@@ -22,7 +22,7 @@ const (
 type cutter struct {
 	p       *partition
 	cfg     *config
-	set     *recordSet                                 // the part it is at
+	part    *setPart                                   // the part it is at
 	at      int                                        // where that begins in the record set
 	aborted []protocol.FetchResponseAbortedTransaction // not begun, by first offset
 	pids    map[int64]struct{}                         // producers in an aborted transaction
@@ -45,9 +45,9 @@ func (c *cutter) begin(p *partition, part *protocol.FetchResponsePartition, cfg 
 }
 
 // cut goes over one part of the record set; false: there is no use in going on with the next.
-func (c *cutter) cut(part *recordSet) bool {
-	c.set, c.open = part, nil
-	scan := protocol.ScanBatches(part.data)
+func (c *cutter) cut(piece *setPart) bool {
+	c.part, c.open = piece, nil
+	scan := protocol.ScanBatches(piece.data)
 	for scan.Next() {
 		next := scan.NextOffset()
 		if size := len(scan.Bytes()); size > c.cfg.maxBatchBytes {
@@ -169,9 +169,9 @@ func (c *cutter) add(scan *protocol.Batches, next int64, epoch int32) {
 	s := c.open
 	if s == nil || s.size+len(batch) > segmentBytes {
 		at := scan.Pos()
-		s = &segment{p: c.p, set: c.set, data: c.set.data[at:at]}
+		s = &segment{p: c.p, part: c.part, data: c.part.data[at:at]}
 		s.decoder.from = c.next
-		c.set.users++
+		c.part.users++
 		c.segments = append(c.segments, s)
 		c.open = s
 	}

@@ -74,11 +74,11 @@ func TestParts_OfSmallBatches(t *testing.T) {
 		want = append(want, offset)
 	}
 	r.fetched(part{set: set})
-	sets := make(map[*recordSet]bool)
+	parts := make(map[*setPart]bool)
 	for _, seg := range p.buf.segments {
-		sets[seg.set] = true
+		parts[seg.part] = true
 	}
-	require.Len(t, sets, 4, "parts of 512 KiB")
+	require.Len(t, parts, 4, "parts of 512 KiB")
 	require.Equal(t, want, offsetsOf(r.drain()))
 	r.requireAllFree()
 }

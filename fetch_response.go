@@ -23,7 +23,7 @@ type fetchVisitor struct {
 	refresh string             // why metadata is to be refreshed
 	hints   []leaderHint
 
-	parts    []*recordSet // of the record set that is being read
+	parts    []*setPart // of the record set that is being read
 	cutter   cutter
 	took     int64 // bytes of records
 	tooLarge int   // size of a record set that is over the limit and was drained
@@ -111,9 +111,9 @@ func (v *fetchVisitor) Records(fp *protocol.FetchedPartition, batch, left int) [
 	case size == 0:
 		return nil
 	}
-	part := v.f.sub.budget.newRecordSet(size, compressed) // without the mutex, as new memory is cleared
-	v.parts = append(v.parts, part)
-	return part.data
+	piece := v.f.sub.budget.newSetPart(size, compressed) // without the mutex, as new memory is cleared
+	v.parts = append(v.parts, piece)
+	return piece.data
 }
 
 // admit gives the size of the next part of a record set, charged; 0 where it is not wanted, or there is no room. compressed says that
@@ -196,8 +196,8 @@ func (v *fetchVisitor) Partition(fp *protocol.FetchedPartition) error {
 
 // leaveParts is for when the record set has been queued, or is not wanted.
 func (v *fetchVisitor) leaveParts() {
-	for i, part := range v.parts {
-		part.leave(v.f.sub.budget)
+	for i, piece := range v.parts {
+		piece.leave(v.f.sub.budget)
 		v.parts[i] = nil
 	}
 	v.parts, v.tooLarge = v.parts[:0], 0
@@ -208,8 +208,8 @@ func (v *fetchVisitor) taken(p *partition, part *protocol.FetchResponsePartition
 	s := v.f.sub
 	cut := &v.cutter
 	cut.begin(p, part, v.f.cfg)
-	for _, part := range v.parts {
-		if !cut.cut(part) {
+	for _, piece := range v.parts {
+		if !cut.cut(piece) {
 			break
 		}
 	}

@@ -202,8 +202,8 @@ func (f *fetcher) landed(pl *fetchPlan, v *fetchVisitor, err error, stopped bool
 	f.sub.mu.Lock()
 	defer f.sub.mu.Unlock()
 	pl.awaited = f.sub.budget.wasRefused()
-	for _, part := range v.parts { // the answer has ended within a record set, and its memory may be written to yet
-		f.sub.budget.releaseRaw(part.bytes)
+	for _, piece := range v.parts { // the answer has ended within a record set, and its memory may be written to yet
+		f.sub.budget.releaseRaw(piece.bytes)
 	}
 	f.sub.budget.releaseRaw(pl.left)
 	if v.took == 0 {

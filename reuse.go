@@ -223,9 +223,9 @@ func (b *budget) spareChunk(n int) *chunk {
 	return c
 }
 
-// newRecordSet makes a record set that size bytes are charged for already. If the memory is likely to come back, as that of
+// newSetPart makes a part of a record set that size bytes are charged for already. If the memory is likely to come back, as that of
 // compressed batches does, or while a Batches loop runs, it is rounded up, and charged so, if there is room for that.
-func (b *budget) newRecordSet(size int, comesBack bool) *recordSet {
+func (b *budget) newSetPart(size int, comesBack bool) *setPart {
 	n := size
 	b.mu.Lock()
 	if comesBack || b.spare.loops > 0 {
@@ -237,9 +237,9 @@ func (b *budget) newRecordSet(size int, comesBack bool) *recordSet {
 		}
 	}
 	b.mu.Unlock()
-	set := &recordSet{bytes: int64(n), users: 1}
-	set.mem.buf = b.bytesOf(n)
-	set.data = set.mem.buf[:size]
-	set.mem.holds.Store(1)
-	return set
+	sp := &setPart{bytes: int64(n), users: 1}
+	sp.mem.buf = b.bytesOf(n)
+	sp.data = sp.mem.buf[:size]
+	sp.mem.holds.Store(1)
+	return sp
 }

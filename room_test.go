@@ -179,7 +179,7 @@ func TestRoom_DroppedErrorDoesNotBringMessagesTwice(t *testing.T) {
 	p.buf.push(&segment{p: p, next: 4, parsed: true, err: &CorruptRecordError{TopicPartition: p.tp, Offset: 4}})
 	last := len(p.buf.segments) - 1
 	// Room for less than the messages take: only the error goes.
-	p.buf.segments[last].set = &recordSet{bytes: 1, users: 1}
+	p.buf.segments[last].part = &setPart{bytes: 1, users: 1}
 	require.True(t, r.sub.budget.takeRaw(1))
 	r.sub.waiters = []*waiter{{only: []*partition{{}}}}
 	r.sub.makeRoom(r.sub.budget.available() + 1)
