@@ -99,10 +99,11 @@ func coordinatorOf(r *protocol.FindCoordinatorResponse, version int16, group str
 	if err := found.ErrorCode.Err(); err != nil {
 		return Broker{}, message, err
 	}
-	if found.NodeID < 0 || found.Host == "" || found.Port <= 0 || found.Port > 65535 {
+	b, ok := brokerOf(found.NodeID, found.Host, found.Port, nil)
+	if !ok {
 		return Broker{}, message, protocol.CoordinatorNotAvailable
 	}
-	return Broker{ID: found.NodeID, Host: found.Host, Port: found.Port}, message, nil
+	return b, message, nil
 }
 
 // ForgetCoordinator drops what is known of a group's coordinator if that is still node.

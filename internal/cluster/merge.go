@@ -63,17 +63,24 @@ func merge(old *Metadata, a answer, keep func(topic string) bool) *Metadata {
 func brokersOf(resp *protocol.MetadataResponse) []Broker {
 	brokers := make([]Broker, 0, len(resp.Brokers))
 	for _, b := range resp.Brokers {
-		if b.NodeID < 0 || b.Host == "" || b.Port <= 0 || b.Port > 65535 {
-			continue
+		if n, ok := brokerOf(b.NodeID, b.Host, b.Port, b.Rack); ok {
+			brokers = append(brokers, n)
 		}
-		n := Broker{ID: b.NodeID, Host: b.Host, Port: b.Port}
-		if b.Rack != nil {
-			n.Rack = *b.Rack
-		}
-		brokers = append(brokers, n)
 	}
 	slices.SortStableFunc(brokers, func(a, b Broker) int { return int(a.ID) - int(b.ID) })
 	return slices.CompactFunc(brokers, func(a, b Broker) bool { return a.ID == b.ID })
+}
+
+// brokerOf reads a broker of an answer; false: it cannot be dialed. rack is nil for none.
+func brokerOf(id int32, host string, port int32, rack *string) (Broker, bool) {
+	if id < 0 || host == "" || port <= 0 || port > 65535 {
+		return Broker{}, false
+	}
+	b := Broker{ID: id, Host: host, Port: port}
+	if rack != nil {
+		b.Rack = *rack
+	}
+	return b, true
 }
 
 // mergeTopic gives a topic after an answer. With an error, what was known stays: the topic may be moving or, on a
@@ -189,14 +196,9 @@ func applyHint(old *Metadata, h Hint, endpoints []Broker) *Metadata {
 func endpointsOf(endpoints []protocol.FetchResponseNodeEndpoint) []Broker {
 	brokers := make([]Broker, 0, len(endpoints))
 	for _, e := range endpoints {
-		if e.NodeID < 0 || e.Host == "" || e.Port <= 0 || e.Port > 65535 {
-			continue
+		if b, ok := brokerOf(e.NodeID, e.Host, e.Port, e.Rack); ok {
+			brokers = append(brokers, b)
 		}
-		b := Broker{ID: e.NodeID, Host: e.Host, Port: e.Port}
-		if e.Rack != nil {
-			b.Rack = *e.Rack
-		}
-		brokers = append(brokers, b)
 	}
 	return brokers
 }
