@@ -161,7 +161,7 @@ func (t *TypedConsumer[K, V]) get(ctx context.Context, call string, o getOptions
 				t.owe(owed...)
 				return nil, ctx.Err()
 			}
-			if bad != nil && len(msgs) == 0 && failed == nil && len(out) == 0 && len(peeks) == 1 {
+			if bad != nil && len(msgs) == 0 && len(peeks) == 1 {
 				failed = bad
 				break
 			}
@@ -210,7 +210,7 @@ func (t *TypedConsumer[K, V]) decode(ctx context.Context, msgs []*Message) (out 
 			v, err = deserialize(ctx, t.value, m, ValueSide, m.Value)
 		}
 		if err != nil {
-			errors.As(err, &bad)
+			bad, _ = errors.AsType[*DeserializationError](err) // deserialize gives no others
 			return out, bad
 		}
 		out = append(out, &TypedMessage[K, V]{Message: m, Key: k, Value: v})
