@@ -97,6 +97,12 @@ func (b *budget) takeDecoded(n int64, c *charge, holder *bool, mayHold bool) boo
 	return true
 }
 
+// takeGeneral is takeDecoded without the reserve.
+func (b *budget) takeGeneral(n int64, c *charge) bool {
+	holder := false
+	return b.takeDecoded(n, c, &holder, false)
+}
+
 // releaseDecoded gives a charge back.
 func (b *budget) releaseDecoded(c *charge) {
 	if *c != (charge{}) {

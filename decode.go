@@ -179,8 +179,7 @@ func (b *chunkBuilder) reserveSpare(n int) bool {
 	if c == nil {
 		c = &chunk{msgs: make([]Message, 0, n)}
 	}
-	general := false // more than is needed must not come out of the reserve
-	if !b.env.budget.takeDecoded(c.size(), &c.charge, &general, false) {
+	if !b.env.budget.takeGeneral(c.size(), &c.charge) { // more than is needed must not come out of the reserve
 		return false
 	}
 	b.chunk, b.headers = c, c.headers[:0]
@@ -331,8 +330,7 @@ func (b *chunkBuilder) grow(size int) bool {
 		n = b.env.budget.fit(n)
 	}
 	// More than this batch needs must not come out of the reserve, which is to last for the slabs, too.
-	general := false
-	if n == size || !b.env.budget.takeDecoded(int64(n-have), &s.inflated, &general, false) {
+	if n == size || !b.env.budget.takeGeneral(int64(n-have), &s.inflated) {
 		if n = size; !b.take(n-have, &s.inflated) {
 			return false
 		}
