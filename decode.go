@@ -257,7 +257,7 @@ func (b *chunkBuilder) inflate(codec compress.Codec, src []byte, o compress.Opti
 		b.seg.aliased = true
 		return src, nil
 	}
-	bound, _, err := compress.Size(codec, src)
+	bound, err := compress.Size(codec, src)
 	if err != nil {
 		return nil, err
 	}

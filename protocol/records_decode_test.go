@@ -42,7 +42,7 @@ var errTooLarge = errors.New("decompresses to more than the limit")
 
 // unpack decompresses in the way the consumer does: memory by the size the headers tell, more where they tell too little.
 func unpack(codec int8, src []byte, o compress.Options) ([]byte, error) {
-	n, _, err := compress.Size(compress.Codec(codec), src)
+	n, err := compress.Size(compress.Codec(codec), src)
 	if err != nil {
 		return nil, err
 	}

@@ -52,7 +52,7 @@ func BenchmarkSize(b *testing.B) {
 				require.NoError(b, err)
 				b.ReportAllocs()
 				for b.Loop() {
-					if _, _, err := Size(c, packed); err != nil {
+					if _, err := Size(c, packed); err != nil {
 						b.Fatal(err)
 					}
 				}

@@ -97,30 +97,27 @@ func corrupt(c Codec, reason string, err error) error {
 }
 
 // Size tells from the frame headers alone, without decompressing, how much
-// memory Decode needs for src. With exact, n is the decompressed size if src is
-// intact. Without it, n is an upper bound, except for gzip, whose only size
-// field counts modulo 4 GiB and for the last member alone: there n is the likely
-// size. Decode checks in every case, and says ErrShortBuffer when src turns out
-// to hold more.
+// memory Decode needs for src. That is an upper bound, except for gzip, whose only
+// size field counts modulo 4 GiB and for the last member alone: there n is the
+// likely size. Decode checks in every case, and says ErrShortBuffer when src turns
+// out to hold more.
 //
 // A claim that the compressed bytes cannot fulfil is an error, so n is never
 // more than what src could really expand to.
-func Size(c Codec, src []byte) (n int, exact bool, err error) {
+func Size(c Codec, src []byte) (n int, err error) {
 	switch c {
 	case None:
-		return len(src), true, nil
+		return len(src), nil
 	case Gzip:
-		n, err = gzipSize(src)
-		return n, false, err
+		return gzipSize(src)
 	case Snappy:
-		n, err = snappySize(src)
-		return n, err == nil, err
+		return snappySize(src)
 	case LZ4:
 		return lz4Size(src)
 	case Zstd:
 		return zstdSize(src)
 	}
-	return 0, false, fmt.Errorf("%w %d", ErrUnknownCodec, int8(c))
+	return 0, fmt.Errorf("%w %d", ErrUnknownCodec, int8(c))
 }
 
 // Decode decompresses src into dst and returns how much was written. It writes

@@ -64,9 +64,9 @@ func TestRoundTrip_FillsDstExactly(t *testing.T) {
 				packed, err := f.encode(want)
 				require.NoError(t, err)
 
-				n, exact, err := Size(f.codec, packed)
+				n, err := Size(f.codec, packed)
 				require.NoError(t, err)
-				if exact {
+				if f.codec == Snappy || f.codec == LZ4 && len(packed) <= lz4MeasureMax {
 					require.Equal(t, len(want), n)
 				}
 				require.GreaterOrEqual(t, n, len(want))
@@ -168,7 +168,7 @@ func TestDecode_DamageIsNeverAPanicOrAnOverrun(t *testing.T) {
 				}
 				require.LessOrEqual(t, n, len(want))
 				require.Equal(t, 64, bytes.Count(mem[len(want):], []byte{0xAA}), "bytes behind dst, bit %d", bit)
-				_, _, err = Size(f.codec, packed)
+				_, err = Size(f.codec, packed)
 				require.True(t, err == nil || errors.Is(err, ErrCorrupt), "bit %d: %v", bit, err)
 				packed[bit/8] ^= 1 << (bit % 8)
 			}
@@ -200,7 +200,7 @@ func TestDecode_ManyAtOnce(t *testing.T) {
 
 func TestUnknownCodec(t *testing.T) {
 	for _, c := range []Codec{-1, 5, 6, 7} {
-		_, _, err := Size(c, []byte("x"))
+		_, err := Size(c, []byte("x"))
 		require.ErrorIs(t, err, ErrUnknownCodec)
 		_, err = Decode(c, nil, []byte("x"), Options{})
 		require.ErrorIs(t, err, ErrUnknownCodec)
@@ -225,7 +225,7 @@ func TestDecode_AllocatesNothing(t *testing.T) {
 			require.NoError(t, err)
 			dst := make([]byte, len(want))
 			allocs := testing.AllocsPerRun(50, func() {
-				if _, _, err := Size(f.codec, packed); err != nil {
+				if _, err := Size(f.codec, packed); err != nil {
 					t.Fatal(err)
 				}
 				if _, err := Decode(f.codec, dst, packed, f.opts); err != nil {

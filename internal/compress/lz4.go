@@ -127,39 +127,37 @@ func (f *lz4Frame) next(src []byte) (b lz4Block, rest []byte, err error) {
 
 // lz4Size sums the blocks, each counted as full. Writers fill every block but a
 // frame's last; where that is small, and so the bound far off, it is measured.
-func lz4Size(src []byte) (n int, exact bool, err error) {
-	exact = true
+func lz4Size(src []byte) (n int, err error) {
 	for {
 		f, rest, ok, err := readLZ4Frame(src, Options{LZ4IgnoreHeaderChecksum: true})
 		if err != nil {
-			return 0, false, err
+			return 0, err
 		}
 		if !ok {
-			return n, exact, nil
+			return n, nil
 		}
-		size, rest, frameExact, err := f.size(rest)
+		size, rest, err := f.size(rest)
 		if err != nil {
-			return 0, false, err
+			return 0, err
 		}
 		if n > maxInt-size {
-			return 0, false, corrupt(LZ4, "declares more than memory can hold", nil)
+			return 0, corrupt(LZ4, "declares more than memory can hold", nil)
 		}
 		n += size
-		exact = exact && frameExact
 		src = rest
 	}
 }
 
-// size is the decompressed size of the frame, whose blocks src begins with.
-func (f *lz4Frame) size(src []byte) (n int, rest []byte, exact bool, err error) {
+// size is what the frame, whose blocks src begins with, counts for.
+func (f *lz4Frame) size(src []byte) (n int, rest []byte, err error) {
 	var last lz4Block
 	lastSize := 0 // what n counts for it
 	blocks := 0
-	exact = true
+	exact := true // n is the decompressed size
 	for {
 		b, rest, err := f.next(src)
 		if err != nil {
-			return 0, nil, false, err
+			return 0, nil, err
 		}
 		src = rest
 		if b.end {
@@ -173,7 +171,7 @@ func (f *lz4Frame) size(src []byte) (n int, rest []byte, exact bool, err error) 
 			lastSize = min(f.maxBlock, len(b.data)*lz4MaxRatio)
 		}
 		if n > maxInt-lastSize {
-			return 0, nil, false, corrupt(LZ4, "declares more than memory can hold", nil)
+			return 0, nil, corrupt(LZ4, "declares more than memory can hold", nil)
 		}
 		n += lastSize
 		blocks++
@@ -185,17 +183,17 @@ func (f *lz4Frame) size(src []byte) (n int, rest []byte, exact bool, err error) 
 	default:
 		size, ok := lz4BlockSize(last.data)
 		if !ok || size > f.maxBlock {
-			return 0, nil, false, corrupt(LZ4, "bad block", nil)
+			return 0, nil, corrupt(LZ4, "bad block", nil)
 		}
 		n += size - lastSize
 	}
 	if f.has(lz4FlagSize) {
 		if f.contentSize > uint64(n) || exact && f.contentSize != uint64(n) {
-			return 0, nil, false, corrupt(LZ4, "content size disagrees with the blocks", nil)
+			return 0, nil, corrupt(LZ4, "content size disagrees with the blocks", nil)
 		}
-		n, exact = int(f.contentSize), true
+		n = int(f.contentSize)
 	}
-	return n, src, exact, nil
+	return n, src, nil
 }
 
 // lz4BlockSize walks the sequences of a compressed block and adds up what they

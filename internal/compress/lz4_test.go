@@ -155,7 +155,7 @@ func TestLZ4_ContentSizeMustBeTrue(t *testing.T) {
 	for _, claim := range []byte{0, 4, 6, 255} {
 		desc := []byte{0x68, 0x40, claim, 0, 0, 0, 0, 0, 0, 0}
 		src := join(le32(lz4Magic), desc, []byte{byte(xxh32(desc) >> 8)}, le32(5|lz4Uncompr), []byte("hello"), le32(0))
-		_, _, err := Size(LZ4, src)
+		_, err := Size(LZ4, src)
 		require.ErrorIs(t, err, ErrCorrupt)
 		_, err = Decode(LZ4, make([]byte, 300), src, Options{})
 		require.ErrorIs(t, err, ErrCorrupt)
@@ -171,7 +171,7 @@ func TestLZ4_ContentSizeAboveTheBoundIsRefused(t *testing.T) {
 	for _, claim := range []uint64{64<<10 + 1, 1 << 40, 1<<64 - 1} {
 		desc := binary.LittleEndian.AppendUint64([]byte{0x68, 0x40}, claim)
 		src := join(le32(lz4Magic), desc, []byte{byte(xxh32(desc) >> 8)}, blocks)
-		_, _, err := Size(LZ4, src)
+		_, err := Size(LZ4, src)
 		require.ErrorIs(t, err, ErrCorrupt, "%d", claim)
 	}
 }

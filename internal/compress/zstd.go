@@ -72,7 +72,7 @@ func newZstdDecoder() (*zstd.Decoder, error) {
 // before anything is decoded; of the rest, a block that overflows dst by its last
 // literals makes the library move its output once, which is dropped then.
 func zstdDecode(dst, src []byte, o Options) (int, error) {
-	least, most, _, err := zstdBounds(src)
+	least, most, err := zstdBounds(src)
 	if err != nil {
 		return 0, err
 	}
@@ -112,54 +112,50 @@ func zstdRanOut(err error) bool {
 		strings.HasPrefix(err.Error(), "output bigger than max block size")
 }
 
-func zstdSize(src []byte) (int, bool, error) {
-	_, most, exact, err := zstdBounds(src)
+func zstdSize(src []byte) (int, error) {
+	_, most, err := zstdBounds(src)
 	if err != nil {
-		return 0, false, err
+		return 0, err
 	}
 	if most > uint64(maxInt) {
-		return 0, false, corrupt(Zstd, "declares more than memory can hold", nil)
+		return 0, corrupt(Zstd, "declares more than memory can hold", nil)
 	}
-	return int(most), exact, nil
+	return int(most), nil
 }
 
 // zstdBounds walks frame and block headers (RFC 8878) and returns the least and
-// the most that src can decompress to; exact when both are known to be the
-// decompressed size.
-func zstdBounds(src []byte) (least, most uint64, exact bool, err error) {
-	exact = true
+// the most that src can decompress to.
+func zstdBounds(src []byte) (least, most uint64, err error) {
 	for len(src) > 0 {
 		if len(src) < 8 {
-			return 0, 0, false, corrupt(Zstd, "frame header cut short", nil)
+			return 0, 0, corrupt(Zstd, "frame header cut short", nil)
 		}
 		magic := binary.LittleEndian.Uint32(src)
 		if magic&zstdSkipMask == zstdSkipMagic {
 			n := uint64(binary.LittleEndian.Uint32(src[4:])) + 8
 			if n > uint64(len(src)) {
-				return 0, 0, false, corrupt(Zstd, "skippable frame cut short", nil)
+				return 0, 0, corrupt(Zstd, "skippable frame cut short", nil)
 			}
 			src = src[n:]
 			continue
 		}
 		if magic != zstdMagic {
-			return 0, 0, false, corrupt(Zstd, "no frame magic", nil)
+			return 0, 0, corrupt(Zstd, "no frame magic", nil)
 		}
 		f, rest, err := zstdFrameBounds(src[4:])
 		if err != nil {
-			return 0, 0, false, err
+			return 0, 0, err
 		}
 		src = rest
 		least += f.least
 		most += f.most
-		exact = exact && f.exact
 	}
-	return least, most, exact, nil
+	return least, most, nil
 }
 
 // zstdFrame is what the headers of one frame say about its decompressed size.
 type zstdFrame struct {
 	least, most uint64
-	exact       bool
 }
 
 // zstdFrameBounds reads one frame after its magic.
@@ -222,12 +218,11 @@ func zstdFrameBounds(src []byte) (f zstdFrame, rest []byte, err error) {
 		}
 		src = src[4:]
 	}
-	f.exact = f.least == f.most
 	if content != zstdNoContentSize {
 		if content < f.least || content > f.most {
 			return zstdFrame{}, nil, corrupt(Zstd, "content size disagrees with the blocks", nil)
 		}
-		f.least, f.most, f.exact = content, content, true
+		f.least, f.most = content, content
 	}
 	return f, src, nil
 }
