@@ -302,7 +302,7 @@ func (r *commitRun) transport(ctx context.Context, err error) error {
 		return r.c.groupError("OffsetCommit", err)
 	}
 	if !cluster.IsRetriable(err) {
-		return r.c.publicError("commit", err)
+		return callFailed("commit", err)
 	}
 	r.last = err
 	return nil

@@ -173,7 +173,7 @@ func (c *Consumer) findCommitted(ctx context.Context, call string, tps []TopicPa
 			if ctx.Err() != nil {
 				return nil, timedOut(call, ctx, last)
 			}
-			if !c.committedMayPass(err) {
+			if !committedMayPass(err) {
 				return nil, c.groupError(call, err)
 			}
 			last = err
@@ -200,8 +200,8 @@ func (c *Consumer) findCommitted(ctx context.Context, call string, tps []TopicPa
 	return out, errors.Join(failed...)
 }
 
-// committedMayPass says whether asking again can help.
-func (c *Consumer) committedMayPass(err error) bool {
+// committedMayPass says of an error of OffsetFetch whether asking again can help.
+func committedMayPass(err error) bool {
 	if code, ok := errors.AsType[protocol.ErrorCode](err); ok {
 		return actionForCommitted(code) == committedRetry
 	}
@@ -212,7 +212,7 @@ func (c *Consumer) committedMayPass(err error) bool {
 func (c *Consumer) groupError(call string, err error) error {
 	code, ok := errors.AsType[protocol.ErrorCode](err)
 	if !ok {
-		return c.publicError(call, err)
+		return callFailed(call, err)
 	}
 	b := &BrokerError{API: call, Code: code}
 	if r, ok := errors.AsType[*groupRefusal](err); ok {

@@ -219,7 +219,7 @@ func (c *Consumer) startFailed(ctx context.Context, err error) error {
 		c.group.startOver()
 	}
 	clear(c.fetcher.nodes)
-	return errors.Join(c.publicError("Start", err), closeErr)
+	return errors.Join(callFailed("Start", err), closeErr)
 }
 
 // awaitAssignment waits for the first assignment, where topics are subscribed.

@@ -192,7 +192,7 @@ func (c *Consumer) fetchMetadata(ctx context.Context, call string, topics []stri
 		case ctx.Err() != nil:
 			return nil, timedOut(call, ctx, last)
 		case !cluster.IsRetriable(err):
-			return nil, c.publicError(call, err)
+			return nil, callFailed(call, err)
 		}
 		last = fmt.Errorf("metadata: %w", err)
 		if !sleep(ctx, backoff.After(attempt)) {

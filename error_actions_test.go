@@ -352,7 +352,7 @@ func TestErrors_FindCoordinatorIsTheSameForAllWhoAsk(t *testing.T) {
 			r := newRooms(t, WithGroupID("g"))
 			err := error(&cluster.CoordinatorError{Group: "g", Err: code})
 			require.Equal(t, passes, cluster.IsRetriable(err))
-			require.Equal(t, passes, r.committedMayPass(err), "OffsetFetch")
+			require.Equal(t, passes, committedMayPass(err), "OffsetFetch")
 			run := &commitRun{c: r.Consumer}
 			require.Equal(t, passes, run.transport(t.Context(), err) == nil, "OffsetCommit")
 			join := groupActionFor(joinActions, joinFailure(err).code)

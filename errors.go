@@ -336,8 +336,8 @@ func timedOut(call string, ctx context.Context, last error) error {
 	return fmt.Errorf("kafka: %s: %w; the last try: %w", call, end, last)
 }
 
-// publicError turns an error of a lower layer into what users hold: what was being done, and the typed error in it.
-func (c *Consumer) publicError(call string, err error) error {
+// callFailed says which call has failed with err, which can be found in it.
+func callFailed(call string, err error) error {
 	return &callError{call: call, err: err}
 }
 

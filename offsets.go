@@ -152,7 +152,7 @@ func (s *offsetSearch) round(ctx context.Context, fresh bool) error {
 			return timedOut(s.call, ctx, s.last)
 		}
 		if !cluster.IsRetriable(err) {
-			return s.c.publicError(s.call, err)
+			return callFailed(s.call, err)
 		}
 		s.last = err
 		return nil

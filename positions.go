@@ -159,7 +159,7 @@ func (c *Consumer) lookUpCommitted(ctx context.Context, parts []lookup) {
 		a, ok := answers[p.tp]
 		switch {
 		case err != nil:
-			if !c.committedMayPass(err) {
+			if !committedMayPass(err) {
 				c.sub.fail(p, c.groupError("OffsetFetch", err))
 			}
 			return true
