@@ -118,7 +118,7 @@ func (d *decoder) next(s *segment, env *decodeEnv) (*chunk, error) {
 // would wake who waits for room only to find none.
 func (b *chunkBuilder) done(err error) (*chunk, error) {
 	c := b.chunk
-	if c != nil && err == errNoRoom { //nolint:errorlint // it is never wrapped
+	if c != nil && errors.Is(err, errNoRoom) {
 		if len(c.msgs) == 0 {
 			b.d.chunk = c
 			return nil, err
@@ -234,7 +234,7 @@ func (b *chunkBuilder) begin() error {
 	}
 	body, err := b.inflate(compress.Codec(h.Codec()), scan.Records(), compress.Options{})
 	if err != nil {
-		if err == errNoRoom { //nolint:errorlint // it is never wrapped
+		if errors.Is(err, errNoRoom) {
 			return err
 		}
 		return fail(err)
@@ -389,7 +389,7 @@ func (r *batchReader) read(b *chunkBuilder) error {
 				if err := b.addHeaders(m, &rec); err != nil {
 					*m = Message{}
 					msgs = msgs[:len(msgs)-1]
-					if err == errNoRoom { //nolint:errorlint // it is never wrapped
+					if errors.Is(err, errNoRoom) {
 						return err
 					}
 					return r.fail(offset, err)

@@ -33,7 +33,7 @@ func (b *chunkBuilder) beginLegacy(scan *protocol.Batches) error {
 		b.seg.aliased = true
 	} else {
 		body, err := b.inflateLegacy(m)
-		if err == errNoRoom { //nolint:errorlint // it is never wrapped
+		if errors.Is(err, errNoRoom) {
 			return err
 		}
 		if err != nil {
