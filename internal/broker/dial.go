@@ -1,7 +1,6 @@
 package broker
 
 import (
-	"bufio"
 	"context"
 	"crypto/tls"
 	"crypto/x509"
@@ -235,7 +234,3 @@ func tlsAlert(err error) bool {
 	op, ok := errors.AsType[*net.OpError](err)
 	return ok && op.Op == "remote error"
 }
-
-// newReader sizes the read buffer: small responses come in one read, record sets of its size and above are read
-// past it, straight into their own memory.
-func newReader(r io.Reader) *bufio.Reader { return bufio.NewReaderSize(r, 16<<10) }

@@ -90,10 +90,13 @@ func (g *guard) stop() bool {
 		g.err = errAbandoned
 	}
 	if g.err != nil {
-		g.once.Do(func() { close(g.released) })
+		g.release()
 	}
 	return g.err != nil
 }
+
+// release tells that the visitor will not be called again.
+func (g *guard) release() { g.once.Do(func() { close(g.released) }) }
 
 // visit calls the visitor unless it is done with.
 func (g *guard) visit(call func() error) error {
@@ -133,7 +136,7 @@ func (c *Conn) readFetch(k *call, b *body) (throttle time.Duration, fatal, err e
 	g := k.visitor
 	if k.streaming { // written by begin, in this goroutine
 		err = protocol.ReadFetchResponse(b, b.left, k.version, g)
-		g.abandonAll()
+		g.release()
 		if err != nil && g.err == nil {
 			return 0, c.bodyError(k, err), nil
 		}
@@ -143,6 +146,3 @@ func (c *Conn) readFetch(k *call, b *body) (throttle time.Duration, fatal, err e
 	}
 	return g.throttle, nil, g.err
 }
-
-// abandonAll tells that the visitor will not be called again.
-func (g *guard) abandonAll() { g.once.Do(func() { close(g.released) }) }

@@ -1,6 +1,7 @@
 package broker
 
 import (
+	"bufio"
 	"encoding/binary"
 	"errors"
 	"fmt"
@@ -37,6 +38,10 @@ func (s *socket) Read(p []byte) (int, error) {
 	s.credit -= n
 	return n, err
 }
+
+// newReader sizes the read buffer: small responses come in one read, record sets of its size and above are read
+// past it, straight into their own memory.
+func newReader(r io.Reader) *bufio.Reader { return bufio.NewReaderSize(r, 16<<10) }
 
 // readLoop reads responses until the connection ends.
 func (c *Conn) readLoop() {
