@@ -239,16 +239,13 @@ func (b *chunkBuilder) begin() error {
 		}
 		return fail(err)
 	}
-	if int(h.NumRecords) > len(body)/minRecordBytes {
-		return fail(fmt.Errorf("%d records do not fit into %d bytes", h.NumRecords, len(body)))
+	if err := h.CheckCount(len(body)); err != nil {
+		return fail(err)
 	}
 	d.open = batchReader{head: *h, body: body, block: b.blockOf(compress.Codec(h.Codec())), left: int(h.NumRecords), prev: -1}
 	d.rest = d.rest[len(batch):]
 	return nil
 }
-
-// minRecordBytes is the least a record of magic 2 has: a byte for each of its seven fields.
-const minRecordBytes = 7
 
 // inflate gives the decompressed bytes of src, in memory charged to the segment.
 func (b *chunkBuilder) inflate(codec compress.Codec, src []byte, o compress.Options) ([]byte, error) {

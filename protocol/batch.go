@@ -121,17 +121,20 @@ func (h *BatchHeader) check() string {
 	case h.NumRecords < 0:
 		return fmt.Sprintf("negative record count %d", h.NumRecords)
 	case h.Codec() == 0:
-		return h.countReason(int(h.Length) - (BatchHeaderSize - logOverhead))
+		if err := h.CheckCount(int(h.Length) - (BatchHeaderSize - logOverhead)); err != nil {
+			return err.Error()
+		}
 	}
 	return ""
 }
 
-// countReason says why size bytes of records cannot hold NumRecords, "" if they can.
-func (h *BatchHeader) countReason(size int) string {
+// CheckCount says why size bytes of records, decompressed, cannot hold NumRecords; nil if
+// they can.
+func (h *BatchHeader) CheckCount(size int) error {
 	if int(h.NumRecords) > size/minRecordSize {
-		return fmt.Sprintf("%d records do not fit into %d bytes", h.NumRecords, size)
+		return fmt.Errorf("%d records do not fit into %d bytes", h.NumRecords, size)
 	}
-	return ""
+	return nil
 }
 
 // batchError describes the batch or message that b begins with, at least 17 bytes.

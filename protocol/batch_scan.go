@@ -70,12 +70,14 @@ func (s *Batches) Next() bool {
 
 // stop ends the scan before a batch that is not complete.
 func (s *Batches) stop() bool {
-	if s.end == 0 && len(s.set) > 0 {
-		s.err = &BatchError{Offset: -1, NextOffset: -1, Reason: fmt.Sprintf("no whole batch in %d bytes", len(s.set))}
-		if len(s.set) > magicOffset {
-			s.fail(fmt.Sprintf("no whole batch in %d bytes", len(s.set)))
-		}
+	if s.end > 0 || len(s.set) == 0 {
+		return false
 	}
+	reason := fmt.Sprintf("no whole batch in %d bytes", len(s.set))
+	if len(s.set) > magicOffset {
+		return s.fail(reason)
+	}
+	s.err = &BatchError{Offset: -1, NextOffset: -1, Reason: reason}
 	return false
 }
 

@@ -20,8 +20,8 @@ func (h *BatchHeader) ReadRecords(records []byte) (RecordReader, error) {
 	if h.NumRecords < 0 {
 		return RecordReader{}, &RecordError{"record count", fmt.Sprintf("%d is negative", h.NumRecords)}
 	}
-	if reason := h.countReason(len(records)); reason != "" {
-		return RecordReader{}, &RecordError{"record count", reason}
+	if err := h.CheckCount(len(records)); err != nil {
+		return RecordReader{}, &RecordError{"record count", err.Error()}
 	}
 	return RecordReader{b: records, left: h.NumRecords, last: h.LastOffsetDelta}, nil
 }
