@@ -4,7 +4,6 @@ import (
 	"errors"
 	"fmt"
 	"runtime"
-	"slices"
 	"time"
 
 	"github.com/seed-7379b4e8/kafka/protocol"
@@ -368,18 +367,4 @@ func fetchErrorAction(code protocol.ErrorCode) fetchAction {
 		return a
 	}
 	return fetchAction{tell: !code.Retriable(), refresh: code.Retriable()}
-}
-
-// sortAborted puts aborted transactions in order of their first offset; not every broker does.
-func sortAborted(list []protocol.FetchResponseAbortedTransaction) []protocol.FetchResponseAbortedTransaction {
-	slices.SortFunc(list, func(a, b protocol.FetchResponseAbortedTransaction) int {
-		switch {
-		case a.FirstOffset < b.FirstOffset:
-			return -1
-		case a.FirstOffset > b.FirstOffset:
-			return 1
-		}
-		return 0
-	})
-	return list
 }

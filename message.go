@@ -1,7 +1,9 @@
 package kafka
 
 import (
+	"cmp"
 	"strconv"
+	"strings"
 	"time"
 )
 
@@ -18,13 +20,7 @@ func (tp TopicPartition) String() string {
 
 // compareTopicPartitions orders by topic, then by partition number.
 func compareTopicPartitions(a, b TopicPartition) int {
-	switch {
-	case a.Topic < b.Topic:
-		return -1
-	case a.Topic > b.Topic:
-		return 1
-	}
-	return int(a.Partition) - int(b.Partition)
+	return cmp.Or(strings.Compare(a.Topic, b.Topic), cmp.Compare(a.Partition, b.Partition))
 }
 
 // TimestampType tells who set a message's timestamp (KIP-32).
