@@ -27,6 +27,10 @@ const sideWait = 25 * time.Millisecond
 // overdueAfter is how much longer than its max wait a fetch may take until it is given up as hung.
 const overdueAfter = time.Second
 
+// overdueDoublings is how often that doubles, with each fetch in a row that is given up: up to 32 seconds, as no broker that is
+// merely slow should need more.
+const overdueDoublings = 5
+
 // A fetcher keeps the buffers filled. One goroutine plans; each fetch that is out has one of its own. What it knows of
 // brokers is guarded by subscription.mu, as the partitions are.
 type fetcher struct {
@@ -179,7 +183,7 @@ func (f *fetcher) next(ctx context.Context, pl *fetchPlan) *fetchPlan {
 
 // fetchOnce makes one fetch and takes in how it ended.
 func (f *fetcher) fetchOnce(ctx context.Context, pl *fetchPlan) {
-	wait := pl.wait + overdueAfter<<min(pl.overdue, 5)
+	wait := pl.wait + overdueAfter<<min(pl.overdue, overdueDoublings)
 	opts := broker.CallOptions{FirstByteTimeout: min(wait, pl.wait+f.cfg.requestTimeout), MaxVersion: pl.maxVersion}
 	kind := cluster.KindFetch
 	if pl.lane == sideLane {

@@ -116,11 +116,21 @@ type offsetSearch struct {
 	attempt int
 }
 
+const (
+	// firstPatience is the patience of the first tries.
+	firstPatience = 2 * time.Second
+	// firstTries is how many they are. They take ten seconds, in which a cluster finds out that a broker hangs: a controller
+	// waits for 9 s (broker.session.timeout.ms). A broker that is still the one to ask then is likely to be slow.
+	firstTries = 5
+	// mostDoublings bounds the patience at half an hour, as a shift must have a bound; as a rule WithRequestTimeout is less.
+	mostDoublings = 10
+)
+
 // patience is how long one try of a request may take that is answered at once by a broker that is well: little for the
-// first tries, so that one that hangs does not hold everything up once there is another leader or coordinator; then more
-// with each try, for one that is merely slow.
+// first tries, so that one that hangs does not hold everything up once there is another leader or coordinator; then twice as
+// much with each try, for one that is merely slow.
 func (c *Consumer) patience(attempt int) time.Duration {
-	return min(c.cfg.requestTimeout, 2*time.Second<<min(max(attempt-5, 0), 10))
+	return min(c.cfg.requestTimeout, firstPatience<<min(max(attempt-firstTries, 0), mostDoublings))
 }
 
 // listOffsets asks the partitions' leaders, until every partition has an answer or ctx ends.
