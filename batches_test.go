@@ -205,7 +205,8 @@ func TestBatches_AllocateNextToNothing(t *testing.T) {
 			round := func() {
 				require.NoError(t, r.Seek(p.tp, 0))
 				pl, _ := r.plan()
-				r.fetcher.landed(pl, r.read(pl, body), nil, false)
+				r.read(pl, body)
+				r.fetcher.landed(pl, nil, false)
 				left := n
 				require.NoError(t, r.turns(func(b *Batch) bool { left -= b.Len(); return left > 0 }))
 			}

@@ -44,8 +44,8 @@ func TestErrors_Fetch(t *testing.T) {
 			parts := r.assign(2)
 			require.NoError(t, r.Seek(parts[0].tp, 5))
 			pl := r.next()
-			v := r.visit(pl, part{index: 0, code: code}, part{index: 1, set: batchOf(0, 1)})
-			refresh := r.fetcher.landed(pl, v, nil, false)
+			r.visit(pl, part{index: 0, code: code}, part{index: 1, set: batchOf(0, 1)})
+			refresh := r.fetcher.landed(pl, nil, false)
 
 			require.Equal(t, want.refresh, refresh != "", refresh)
 			require.Equal(t, []string{"v0"}, values(r.drain()), "the other partition goes on")
@@ -82,7 +82,7 @@ func TestErrors_FetchHintsOfNewLeadersAreKept(t *testing.T) {
 	r := newRooms(t)
 	r.assign(1)
 	pl := r.next()
-	v := &fetchVisitor{f: r.fetcher, plan: pl}
+	v := r.visitor(pl)
 	require.NoError(t, v.Response(&protocol.FetchResponse{SessionID: 7}))
 	fp := &protocol.FetchedPartition{Topic: "t", Partition: protocol.NewFetchResponsePartition()}
 	fp.Partition.ErrorCode = protocol.NotLeaderOrFollower

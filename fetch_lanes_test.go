@@ -136,13 +136,13 @@ func TestLanes_PartitionOfAnAnswerBeingReadWaitsForTheNextOne(t *testing.T) {
 	r := newRooms(t)
 	r.assign(2)
 	main, _ := r.plan()
-	v := r.visit(main, part{index: 0, set: batchOf(0, 1)}) // the second partition is still on its way
+	r.visit(main, part{index: 0, set: batchOf(0, 1)}) // the second partition is still on its way
 
 	none, side := r.plan()
 	require.Nil(t, none)
 	require.Nil(t, side)
 
-	r.fetcher.landed(main, v, nil, false)
+	r.fetcher.landed(main, nil, false)
 	main, _ = r.plan()
 	got, _ := asked(main)
 	require.Equal(t, map[int32]int64{0: 1}, got, "the other one is in the session as it was")
@@ -213,9 +213,8 @@ func TestLanes_FailedFetchBeginsTheSessionAnew(t *testing.T) {
 			main, _ := r.plan()
 			require.Equal(t, []int32{7, 1}, []int32{main.request.SessionID, main.request.SessionEpoch})
 
-			v := &fetchVisitor{f: r.fetcher, plan: main}
-			require.NoError(t, v.Response(&protocol.FetchResponse{ErrorCode: c.code}))
-			refresh := r.fetcher.landed(main, v, nil, false)
+			require.NoError(t, r.visitor(main).Response(&protocol.FetchResponse{ErrorCode: c.code}))
+			refresh := r.fetcher.landed(main, nil, false)
 
 			require.Equal(t, c.refresh, refresh != "", refresh)
 			require.NoError(t, r.told(), "it is between the broker and this client")
@@ -238,8 +237,7 @@ func TestLanes_TheNextFetchIsPlannedWhereTheLastOneLanded(t *testing.T) {
 	r := newRooms(t)
 	r.assign(2)
 	lands := func(pl *fetchPlan, parts ...part) *fetchPlan {
-		v := r.visit(pl, parts...)
-		r.fetcher.landed(pl, v, nil, false)
+		r.answer(pl, parts...)
 		return r.fetcher.next(t.Context(), pl)
 	}
 	main, _ := r.plan()
@@ -263,7 +261,6 @@ func TestLanes_TheNextFetchIsPlannedWhereTheLastOneLanded(t *testing.T) {
 
 	ended, cancel := context.WithCancel(t.Context())
 	cancel()
-	v := r.visit(main)
-	r.fetcher.landed(main, v, nil, false)
+	r.answer(main)
 	require.Nil(t, r.fetcher.next(ended, main))
 }

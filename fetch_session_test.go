@@ -200,9 +200,9 @@ func TestPlan_BrokersAreAskedApartAndFailuresAreOne(t *testing.T) {
 	plans := plansOf(r)
 	require.Len(t, plans, 2)
 	for _, pl := range plans {
-		v := &fetchVisitor{f: r.fetcher, plan: pl}
 		if pl.node == 2 {
-			refresh := r.fetcher.landed(pl, v, protocol.NetworkException, false)
+			r.visitor(pl)
+			refresh := r.fetcher.landed(pl, protocol.NetworkException, false)
 			require.NotEmpty(t, refresh)
 			continue
 		}

@@ -190,11 +190,10 @@ func (f *fetcher) fetchOnce(ctx context.Context, pl *fetchPlan) {
 		kind = cluster.KindFetchSide
 	}
 	pl.visitor = fetchVisitor{f: f, plan: pl, sent: time.Now(), parts: pl.visitor.parts[:0]}
-	v := &pl.visitor
-	_, err := f.cluster.Fetch(ctx, pl.node, kind, pl.request, opts, v)
-	refresh := f.landed(pl, v, err, ctx.Err() != nil)
-	if v.code != protocol.None && !fetchRefusalFor(v.code).session {
-		f.log.Warn("kafka: a fetch was refused", "broker", pl.node, "err", v.code)
+	_, err := f.cluster.Fetch(ctx, pl.node, kind, pl.request, opts, &pl.visitor)
+	refresh := f.landed(pl, err, ctx.Err() != nil)
+	if code := pl.visitor.code; code != protocol.None && !fetchRefusalFor(code).session {
+		f.log.Warn("kafka: a fetch was refused", "broker", pl.node, "err", code)
 	}
 	if refresh != "" {
 		f.cluster.Refresh(refresh)
@@ -202,7 +201,8 @@ func (f *fetcher) fetchOnce(ctx context.Context, pl *fetchPlan) {
 }
 
 // landed gives back what a fetch had reserved and frees its lane; stopped says that the consumer ended it.
-func (f *fetcher) landed(pl *fetchPlan, v *fetchVisitor, err error, stopped bool) (refresh string) {
+func (f *fetcher) landed(pl *fetchPlan, err error, stopped bool) (refresh string) {
+	v := &pl.visitor
 	f.sub.mu.Lock()
 	defer f.sub.mu.Unlock()
 	pl.awaited = f.sub.budget.wasRefused()
@@ -225,7 +225,7 @@ func (f *fetcher) landed(pl *fetchPlan, v *fetchVisitor, err error, stopped bool
 			f.markDirty(p)
 		}
 	}
-	return f.ended(n, pl, v, err, stopped)
+	return f.ended(n, pl, err, stopped)
 }
 
 // A fetchRefusal is what is done about the error code of a Fetch answer as a whole. All of them begin the session anew, and
@@ -251,7 +251,8 @@ func fetchRefusalFor(code protocol.ErrorCode) fetchRefusal {
 }
 
 // ended takes in how a fetch ended, beside its records; it gives a reason to refresh metadata, if there is one.
-func (f *fetcher) ended(n *fetchNode, pl *fetchPlan, v *fetchVisitor, err error, stopped bool) (refresh string) {
+func (f *fetcher) ended(n *fetchNode, pl *fetchPlan, err error, stopped bool) (refresh string) {
+	v := &pl.visitor
 	if err == nil && v.code == protocol.None {
 		n.failed, n.overdue = 0, 0
 		if pl.lane == mainLane {

@@ -272,10 +272,10 @@ func TestRoom_FetchThatFailsGivesItsMemoryBack(t *testing.T) {
 	r := newRooms(t)
 	r.assign(1)
 	pl, _ := r.plan()
-	v := &fetchVisitor{f: r.fetcher, plan: pl}
+	v := r.visitor(pl)
 	require.NoError(t, v.Response(&protocol.FetchResponse{SessionID: 7}))
 	fp := &protocol.FetchedPartition{Topic: "t", RecordsSize: 1000}
 	require.Len(t, v.Records(fp, 1000, 1000), 1000)
-	r.fetcher.landed(pl, v, protocol.NetworkException, false) // in the middle of the record set
+	r.fetcher.landed(pl, protocol.NetworkException, false) // in the middle of the record set
 	r.requireAllFree()
 }

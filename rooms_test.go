@@ -86,21 +86,26 @@ type part struct {
 // answer ends a fetch with these partitions.
 func (r *rooms) answer(pl *fetchPlan, parts ...part) {
 	r.t.Helper()
-	r.fetcher.landed(pl, r.visit(pl, parts...), nil, false)
+	r.visit(pl, parts...)
+	r.fetcher.landed(pl, nil, false)
 }
 
-// visit lets a visitor see an answer.
-func (r *rooms) visit(pl *fetchPlan, parts ...part) *fetchVisitor {
+// visit lets the plan's visitor see an answer.
+func (r *rooms) visit(pl *fetchPlan, parts ...part) {
 	r.t.Helper()
-	return r.read(pl, answerOf(r.t, parts...))
+	r.read(pl, answerOf(r.t, parts...))
 }
 
 // read reads the bytes of an answer, as the connection does.
-func (r *rooms) read(pl *fetchPlan, body []byte) *fetchVisitor {
+func (r *rooms) read(pl *fetchPlan, body []byte) {
 	r.t.Helper()
-	v := &fetchVisitor{f: r.fetcher, plan: pl}
-	require.NoError(r.t, protocol.ReadFetchResponse(bytes.NewReader(body), len(body), lastVersionByName, v))
-	return v
+	require.NoError(r.t, protocol.ReadFetchResponse(bytes.NewReader(body), len(body), lastVersionByName, r.visitor(pl)))
+}
+
+// visitor gives the plan's visitor, as for a fetch that has been sent.
+func (r *rooms) visitor(pl *fetchPlan) *fetchVisitor {
+	pl.visitor = fetchVisitor{f: r.fetcher, plan: pl}
+	return &pl.visitor
 }
 
 // answerOf gives the bytes of an answer.
