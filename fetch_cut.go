@@ -31,6 +31,7 @@ type cutter struct {
 
 	segments  []*segment
 	open      *segment // the last one, while batches may be added
+	gap       bool     // batches were skipped since one was added
 	next      int64    // where to fetch next
 	lastEpoch int32    // leader epoch of the last batch
 	plain     bool     // a batch is not compressed
@@ -167,9 +168,13 @@ func (c *cutter) skip(next int64, epoch int32) {
 		c.segments = append(c.segments, &segment{p: c.p, next: next, epoch: epoch, parsed: true})
 	}
 	last := c.segments[len(c.segments)-1]
+	if epoch != last.epoch {
+		c.open = nil
+	}
 	if next > last.next {
 		last.next, last.epoch = next, epoch
 	}
+	c.gap = true
 }
 
 // add puts a batch into the open segment, or into one of its own. It is moved up to what is before it in the segment where some were
@@ -177,7 +182,7 @@ func (c *cutter) skip(next int64, epoch int32) {
 func (c *cutter) add(scan *protocol.Batches, next int64, epoch int32) {
 	batch := scan.Bytes()
 	s := c.open
-	if s == nil || s.size+len(batch) > segmentBytes {
+	if s == nil || s.size+len(batch) > segmentBytes || c.gap && !s.spans(scan) {
 		at := scan.Pos()
 		s = &segment{p: c.p, part: c.part, data: c.part.data[at:at]}
 		s.decoder.from = c.next
@@ -185,6 +190,7 @@ func (c *cutter) add(scan *protocol.Batches, next int64, epoch int32) {
 		c.segments = append(c.segments, s)
 		c.open = s
 	}
+	c.gap = false
 	n := len(s.data)
 	s.data = s.data[:n+len(batch)]
 	if &s.data[n] != &batch[0] {
@@ -204,4 +210,10 @@ func (c *cutter) add(scan *protocol.Batches, next int64, epoch int32) {
 		s.records++
 		c.plain = true
 	}
+}
+
+// spans says whether a batch may come behind a gap in the segment: both sides of it are to be in one chunk, and of one leader epoch, so
+// that the position moves past the gap with the message before it.
+func (s *segment) spans(scan *protocol.Batches) bool {
+	return scan.Magic() == 2 && scan.Header().PartitionLeaderEpoch == s.epoch && s.records+int(scan.Header().NumRecords) <= chunkMessages
 }

@@ -78,9 +78,9 @@ func (s *subscription) beginRun(p *partition, loop bool) {
 	s.mu.run.Store(r)
 }
 
-// unbroken gives n, or, where there is a gap between the offsets of the first n messages or their leader epochs differ, less.
+// unbroken gives n, or, where there is a gap between the offsets of the first n messages and the next or their leader epochs differ, less.
 func unbroken(msgs []Message, n int) int {
-	for n > 1 && (msgs[n-1].Offset-msgs[0].Offset != int64(n-1) || msgs[n-1].LeaderEpoch != msgs[0].LeaderEpoch) {
+	for n > 0 && (msgs[n].Offset-msgs[0].Offset != int64(n) || msgs[n].LeaderEpoch != msgs[0].LeaderEpoch) {
 		n /= 2
 	}
 	return n

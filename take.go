@@ -75,15 +75,22 @@ func (s *subscription) takeFrom(p *partition) *Message {
 	c.kept = true
 	s.handing(p)
 	c.taken++
-	p.handed(m)
+	p.handed(c)
 	if c.taken == len(c.msgs) {
 		s.chunkTaken(p, seg)
 	}
 	return m
 }
 
-// handed moves the position behind a message.
-func (p *partition) handed(m *Message) { p.position, p.lastEpoch = m.Offset+1, m.LeaderEpoch }
+// handed moves the position behind what was taken of c: to the next message there, past control records, unless the leader has changed
+// between them. What lies there may be of a newer epoch then than the one that is noted for the position.
+func (p *partition) handed(c *chunk) {
+	last := &c.msgs[c.taken-1]
+	p.position, p.lastEpoch = last.Offset+1, last.LeaderEpoch
+	if c.taken < len(c.msgs) && c.msgs[c.taken].LeaderEpoch == last.LeaderEpoch {
+		p.position = c.msgs[c.taken].Offset
+	}
+}
 
 // takeBatch lends what is left of the first chunk of the partition whose turn it is, or nil where there is none. It is given
 // back with chunk.letGo.
@@ -100,8 +107,9 @@ func (s *subscription) takeBatch(only []*partition) (TopicPartition, *chunk) {
 	c := seg.chunks[0]
 	s.handing(p)
 	c.msgs, c.lent = c.msgs[c.taken:], true
+	c.taken = len(c.msgs)
 	p.turn -= len(c.msgs)
-	p.handed(&c.msgs[len(c.msgs)-1])
+	p.handed(c)
 	s.chunkTaken(p, seg)
 	return p.tp, c
 }
@@ -176,7 +184,7 @@ func (s *subscription) takeShare(p *partition, n int, out map[TopicPartition][]*
 		s.handing(p)
 		c.taken += k
 		got += k
-		p.handed(part[k-1])
+		p.handed(c)
 		if c.taken == len(c.msgs) {
 			s.chunkTaken(p, seg)
 		}

@@ -262,3 +262,33 @@ func TestTell_PauseOfWhatIsBeingDecodedLetsTheErrorThrough(t *testing.T) {
 	_, err := r.GetMany(t.Context(), WaitFor(0))
 	require.Error(t, err)
 }
+
+// The position is that of the next message to read, past the markers between, however the message before it was handed out.
+func TestTake_PositionIsPastControlRecords(t *testing.T) {
+	const n = 10
+	var set []byte
+	for i := range int64(n) {
+		set = append(set, joined(batchOf(2*i, 1, byProducer(1)), marker(2*i+1, 1, protocol.ControlCommit))...)
+	}
+	for name, take := range map[string]func(r *rooms) error{
+		"GetOne":  func(r *rooms) error { _, err := r.GetOne(t.Context()); return err },
+		"GetMany": func(r *rooms) error { _, err := r.GetMany(t.Context(), UpTo(1)); return err },
+		"Typed":   func(r *rooms) error { _, err := Typed(r.Consumer, String, String).GetOne(t.Context()); return err },
+	} {
+		for look := range int64(n) { // a run of messages is noted when somebody looks
+			r := newRooms(t)
+			p := r.assign(1)[0]
+			r.fetched(part{set: set})
+			r.decode()
+			require.Len(t, p.buf.segments, 1)
+			for i := range int64(n) {
+				require.NoError(t, take(r))
+				if i == look {
+					position, err := r.Position(t.Context(), p.tp)
+					require.NoError(t, err)
+					require.Equal(t, 2*i+2, position, name)
+				}
+			}
+		}
+	}
+}

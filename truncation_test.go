@@ -42,8 +42,8 @@ func TestPosition_HasTheEpochOfTheBatchBeforeIt(t *testing.T) {
 func TestPosition_SettledEpochIsOfWhatIsSettled(t *testing.T) {
 	r := newRooms(t)
 	p := r.assign(1)[0]
-	r.answer(r.next(), part{set: joined(batchOf(0, 1, byProducer(1), inEpoch(1)), marker(1, 1, protocol.ControlCommit, inEpoch(2)))})
-	r.answer(r.next(), part{set: batchOf(2, 1, inEpoch(3))})
+	r.answer(r.next(), part{set: joined(
+		batchOf(0, 1, byProducer(1), inEpoch(1)), marker(1, 1, protocol.ControlCommit, inEpoch(2)), batchOf(2, 1, inEpoch(3)))})
 	r.decode()
 	settled := func() []int64 {
 		r.sub.mu.Lock()
