@@ -49,7 +49,11 @@ func TestGroupTold_CoordinatorErrorsReachGetCallsAndHeal(t *testing.T) {
 				produce(t, c, topic, 0, "after")
 				require.Equal(t, []string{"after"}, texts(readThrough(t, a, topic)))
 				shared(t, tps, a)
-				nothing(t, a)
+				eventually(t, func() bool { // the error lasts until a heartbeat is taken again
+					got, err := a.GetMany(within(t), kafka.WaitFor(short))
+					require.Empty(t, got)
+					return err == nil
+				}, "the error is still told")
 				heard.inOrder(t)
 			})
 		}
