@@ -254,8 +254,11 @@ func (f *fetcher) planMain(n *fetchNode, pl *fetchPlan, picked []*partition, par
 		for _, p := range changed {
 			add.partition(p, p.fetch.session)
 		}
+		byName := s.version <= lastVersionByName || s.unnamed > 0
 		for _, fp := range s.forgotten {
-			if q := f.sub.partitions[fp.tp]; q == nil || !q.fetch.session.on || q.fetch.session.node != n.id || q.fetch.session.topicID != fp.topicID {
+			// Brokers take out what is forgotten after they have put in what is asked for. By name, a topic made again is the one before.
+			q := f.sub.partitions[fp.tp]
+			if q == nil || !q.fetch.session.on || q.fetch.session.node != n.id || q.fetch.session.topicID != fp.topicID && !byName {
 				add.forget(fp)
 			}
 		}

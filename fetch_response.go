@@ -19,6 +19,7 @@ type fetchVisitor struct {
 	sent    time.Time          // when the request was made
 	began   time.Time          // when the response did
 	code    protocol.ErrorCode // of the response as a whole
+	version int16              // of the request, as it was sent
 	refresh string             // why metadata is to be refreshed
 	hints   []leaderHint
 

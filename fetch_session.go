@@ -12,6 +12,7 @@ import (
 type fetchSession struct {
 	id        int32 // 0: none
 	epoch     int32
+	version   int16 // of the last Fetch that was answered
 	members   map[*partition]struct{}
 	forgotten []forgottenPartition
 	unnamed   int // members without a topic id

@@ -3,10 +3,12 @@ package kafka
 import (
 	"math"
 	"testing"
+	"testing/synctest"
 	"time"
 
 	"github.com/stretchr/testify/require"
 
+	"github.com/seed-7379b4e8/kafka/internal/fakebroker"
 	"github.com/seed-7379b4e8/kafka/protocol"
 )
 
@@ -110,6 +112,39 @@ func TestSession_PartitionForgottenAndAddedBetweenTwoFetchesIsNamedOnce(t *testi
 	require.Empty(t, forgotten, "named as fetched, it would be forgotten at once")
 	r.answer(pl, part{index: 0, set: batchOf(0, 1)})
 	require.Len(t, r.drain(), 1)
+}
+
+// By name, a topic made again is the one that is to be forgotten.
+func TestSession_TopicMadeAgainIsForgottenWhereIDsTellTheTwoApart(t *testing.T) {
+	for version, want := range map[int16][]int32{lastVersionByName: nil, lastVersionByName + 1: {0}} {
+		r := newRooms(t)
+		parts := r.assign(2)
+		r.fetched(part{index: 0}, part{index: 1})
+		pl, _ := r.plan()
+		require.NoError(t, r.Assign(parts[1].tp))
+		r.answer(pl)
+		r.assign(2)[0].fetch.topicID = protocol.UUID{1: 'n'}
+		r.fetcher.node(1).session.version = version
+
+		pl, _ = r.plan()
+		got, forgotten := asked(pl)
+		require.Equal(t, map[int32]int64{0: 0}, got)
+		require.Equal(t, want, forgotten, "version %d", version)
+	}
+}
+
+func TestSession_KnowsTheVersionThatIsSpoken(t *testing.T) {
+	limits := map[protocol.APIKey]int16{protocol.KeyFetch: lastVersionByName}
+	inBubble(t, fakebroker.Options{MaxVersions: limits}, func(t *testing.T, k *fakebroker.Cluster) {
+		k.CreateTopic("t", 1)
+		k.AppendValues("t", 0, "a")
+		c := startConsumer(t, k, WithTopics("t"))
+		receive(t, c, 1)
+		synctest.Wait() // the fetch that brought it has landed
+		c.sub.mu.Lock()
+		defer c.sub.mu.Unlock()
+		require.Equal(t, int16(lastVersionByName), c.fetcher.node(1).session.version)
+	})
 }
 
 func TestSession_TopicWithoutAnIDCapsTheVersion(t *testing.T) {

@@ -190,7 +190,8 @@ func (f *fetcher) fetchOnce(ctx context.Context, pl *fetchPlan) {
 		kind = cluster.KindFetchSide
 	}
 	pl.visitor = fetchVisitor{f: f, plan: pl, sent: time.Now(), parts: pl.visitor.parts[:0]}
-	_, err := f.cluster.Fetch(ctx, pl.node, kind, pl.request, opts, &pl.visitor)
+	var err error
+	pl.visitor.version, err = f.cluster.Fetch(ctx, pl.node, kind, pl.request, opts, &pl.visitor)
 	refresh := f.landed(pl, err, ctx.Err() != nil)
 	if code := pl.visitor.code; code != protocol.None && !fetchRefusalFor(code).session {
 		f.log.Warn("kafka: a fetch was refused", "broker", pl.node, "err", code)
@@ -256,7 +257,7 @@ func (f *fetcher) ended(n *fetchNode, pl *fetchPlan, err error, stopped bool) (r
 	if err == nil && v.code == protocol.None {
 		n.failed, n.overdue = 0, 0
 		if pl.lane == mainLane {
-			n.answered = time.Now()
+			n.answered, n.session.version = time.Now(), v.version
 			n.reach.measured(v.began.Sub(v.sent), n.answered.Sub(v.began), v.took)
 		}
 		return v.refresh
