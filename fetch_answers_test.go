@@ -262,6 +262,28 @@ func TestAnswer_OffsetOutOfRange(t *testing.T) {
 	})
 }
 
+// The log of a replica may begin later than its leader's, who names it all the same.
+func TestAnswer_LeaderAndReplicaThatSendTheFetchToAndFroAreAskedEverMoreSlowly(t *testing.T) {
+	r := newRooms(t, WithRackID("b"), WithRetryBackoff(100*time.Millisecond, time.Second))
+	p := r.assign(1)[0]
+	var wait time.Duration
+	for range 5 {
+		r.answer(r.next(), part{replica: 2})
+		require.Equal(t, int32(2), p.source())
+		before := time.Now()
+		r.answer(r.next(), part{code: protocol.OffsetOutOfRange})
+		require.Equal(t, int32(1), p.source())
+		require.True(t, p.known, "the leader knows better")
+		main, side := r.plan()
+		require.True(t, main == nil && side == nil, "asked again at once")
+		wait = p.fetch.retryAt.Sub(before)
+	}
+	require.Greater(t, wait, 700*time.Millisecond)
+
+	r.answer(r.next(), part{set: batchOf(0, 1), high: 1})
+	require.Zero(t, p.fetch.attempts)
+}
+
 func TestAnswer_StaleOnesAreDropped(t *testing.T) {
 	changes := map[string]func(r *rooms, p *partition){
 		"Seek elsewhere": func(r *rooms, p *partition) { require.NoError(r.t, r.Seek(p.tp, 5)) },

@@ -175,11 +175,12 @@ func (v *fetchVisitor) Partition(fp *protocol.FetchedPartition) error {
 		v.failed(p, part)
 		return nil
 	}
-	p.fetch.attempts, p.fetch.resets = 0, 0
 	p.highwater, p.stable, p.logStart = part.HighWatermark, part.LastStableOffset, part.LogStartOffset
 	p.stable = min(p.stable, p.highwater) // -1 where the broker gives none
 	p.lastAnswer = time.Now()
-	v.f.prefer(p, part.PreferredReadReplica)
+	if !v.f.prefer(p, part.PreferredReadReplica) {
+		p.fetch.attempts, p.fetch.resets = 0, 0
+	}
 	switch {
 	case fp.RecordsSize == 0:
 		s.healed(p)
@@ -303,7 +304,8 @@ func (v *fetchVisitor) failed(p *partition, part *protocol.FetchResponsePartitio
 		v.refresh = code.Name() + " for " + p.tp.String()
 	}
 	if v.f.backToLeader(p) && action.reset {
-		return // the replica lags behind; its leader knows
+		v.f.backOff(p) // its leader knows, but may well name the replica again
+		return
 	}
 	if action.reset {
 		v.f.outOfRange(p)

@@ -20,16 +20,18 @@ func (p *partition) source() int32 {
 	return p.fetch.leader
 }
 
-// prefer takes in the replica that a leader named; it holds for as long as metadata does.
-func (f *fetcher) prefer(p *partition, replica int32) {
+// prefer takes in the replica that a leader named; it holds for as long as metadata does. It reports whether the partition is to be
+// fetched there now: such an answer brings nothing else, and ends no backoff.
+func (f *fetcher) prefer(p *partition, replica int32) bool {
 	if replica < 0 || f.cfg.rackID == "" || replica == p.source() {
-		return
+		return false
 	}
 	p.fetch.replica, p.fetch.replicaUntil = replica, time.Now().Add(f.cfg.metadataMaxAge)
 	if replica == p.fetch.leader {
 		p.fetch.replica = noReplica
 	}
 	f.markDirty(p)
+	return true
 }
 
 // backToLeader ends a preference: it reports whether there was one.

@@ -78,7 +78,8 @@ type part struct {
 	code    protocol.ErrorCode
 	high    int64
 	aborted []protocol.FetchResponseAbortedTransaction
-	size    int // of the set, where it is not given
+	size    int   // of the set, where it is not given
+	replica int32 // that is preferred; 0: none
 
 	noStable bool // the answer has no last stable offset
 }
@@ -116,6 +117,9 @@ func answerOf(t testing.TB, parts ...part) []byte {
 		fp := protocol.NewFetchResponsePartition()
 		fp.PartitionIndex, fp.ErrorCode = p.index, p.code
 		fp.HighWatermark, fp.LastStableOffset, fp.AbortedTransactions = p.high, p.high, p.aborted
+		if p.replica > 0 {
+			fp.PreferredReadReplica = p.replica
+		}
 		if p.noStable {
 			fp.LastStableOffset = -1
 		}
