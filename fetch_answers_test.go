@@ -126,6 +126,19 @@ func TestAnswer_CorruptBatchIsFetchedOnceMoreThenTold(t *testing.T) {
 	}
 }
 
+func TestAnswer_CorruptBatchBelowTheOffsetIsToldWithAWayForward(t *testing.T) {
+	r := newRooms(t)
+	require.NoError(t, r.Seek(r.assign(1)[0].tp, 10))
+	bad := batchOf(0, 5)
+	bad[len(bad)-1] ^= 1
+	for range 2 {
+		r.answer(r.next(), part{set: joined(bad, batchOf(10, 2))})
+	}
+	var corrupt *CorruptRecordError
+	require.ErrorAs(t, r.told(), &corrupt)
+	require.Equal(t, []int64{10, 11}, []int64{corrupt.Offset, corrupt.NextOffset})
+}
+
 // Two workers decode two batches of a partition that both are corrupt, the second one always first.
 func TestAnswer_TwoCorruptBatchesAreToldThoughTheSecondIsFoundFirst(t *testing.T) {
 	r := newRooms(t)

@@ -83,12 +83,12 @@ func (c *cutter) cut(piece *setPart) bool {
 		c.next = max(c.next, next)
 	}
 	if err := scan.Err(); err != nil {
-		next := c.next + 1
+		next := c.next
 		if bad, ok := errors.AsType[*protocol.BatchError](err); ok {
 			bad.Pos += c.at
-			next = max(next, bad.NextOffset)
+			next = bad.NextOffset
 		}
-		c.err = &batchFailure{offset: c.next, next: next, err: err}
+		c.fail(next, err)
 	}
 	c.at += scan.Pos()
 	return c.err == nil
@@ -99,8 +99,9 @@ func legacyWrapper(scan *protocol.Batches) bool {
 	return scan.Magic() < 2 && scan.Message().Codec() != 0 && scan.Message().Offset == 0
 }
 
+// fail ends the cutting at a batch that may lie below the offset asked for, as far as its header tells.
 func (c *cutter) fail(next int64, err error) {
-	c.err = &batchFailure{offset: c.next, next: next, err: err}
+	c.err = &batchFailure{offset: c.next, next: max(next, c.next+1), err: err}
 }
 
 // skips says whether the batch holds nothing for the application. What is skipped is checked first, like what is not: a
