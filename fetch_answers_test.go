@@ -309,6 +309,13 @@ func TestAnswer_StaleOnesAreDropped(t *testing.T) {
 			require.NoError(r.t, r.Assign(TopicPartition{"t", 9}))
 			require.NoError(r.t, r.Assign(p.tp))
 		},
+		"a listener that refuses it": func(r *rooms, p *partition) {
+			r.sub.mu.Lock()
+			defer r.sub.mu.Unlock()
+			p.gated = true
+			r.listenerFailed(&listenerCall{callback: onAssigned, parts: []TopicPartition{p.tp}}, &ListenerError{})
+			r.sub.open(p)
+		},
 		"another leader": func(r *rooms, p *partition) {
 			r.sub.mu.Lock()
 			defer r.sub.mu.Unlock()
@@ -325,8 +332,11 @@ func TestAnswer_StaleOnesAreDropped(t *testing.T) {
 				change(r, q)
 				r.answer(pl, p)
 				require.Empty(t, r.drain())
-				if name != "Pause" || p.code == protocol.None {
-					require.NoError(t, r.told())
+				switch err := r.told(); {
+				case name == "a listener that refuses it":
+					require.ErrorAs(t, err, new(*ListenerError))
+				case name != "Pause" || p.code == protocol.None:
+					require.NoError(t, err)
 				}
 				for _, now := range r.sub.partitions {
 					require.True(t, now.known || name == "unassigned" || name == "unassigned and back" || name == "Pause")

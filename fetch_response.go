@@ -55,7 +55,7 @@ func (v *fetchVisitor) expected(fp *protocol.FetchedPartition) *partition {
 		topic = v.f.topics[fp.TopicID]
 	}
 	p := v.f.sub.partitions[TopicPartition{Topic: topic, Partition: fp.Partition.PartitionIndex}]
-	if p == nil || !p.known || p.source() != v.plan.node {
+	if p == nil || !p.known || p.refused || p.source() != v.plan.node {
 		return nil
 	}
 	if v.plan.lane == sideLane {
