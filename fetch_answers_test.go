@@ -175,6 +175,28 @@ func TestAnswer_TwoCorruptBatchesAreToldThoughTheSecondIsFoundFirst(t *testing.T
 	r.requireAllFree()
 }
 
+// Each batch spans the offset asked for, and compaction has taken all that it had from there on.
+func TestAnswer_FullBufferThatHoldsNoMessagesIsFetchedBehind(t *testing.T) {
+	r := newRooms(t)
+	p := r.assign(1)[0]
+	require.NoError(t, r.Seek(p.tp, 10))
+	var set []byte
+	for i := range int32(6) {
+		raw := big(5, 150<<10)
+		h, err := protocol.ParseBatchHeader(raw)
+		require.NoError(t, err)
+		h.LastOffsetDelta = 6 + i
+		set = protocol.AppendRawBatch(set, h, raw[protocol.BatchHeaderSize:])
+	}
+	r.answer(r.next(), part{set: set, high: 100})
+	main, side := r.plan()
+	require.True(t, main == nil && side == nil, "the buffer is full")
+
+	require.Empty(t, r.drain())
+	got, _ := asked(r.next())
+	require.Equal(t, map[int32]int64{0: 17}, got)
+}
+
 func TestAnswer_SetThatIsTooLargeIsNotReadAndToldWithWhereToGoOn(t *testing.T) {
 	r := newRooms(t, small(64<<10)...)
 	parts := r.assign(2)

@@ -440,12 +440,19 @@ func (s *subscription) enqueue(p *partition) {
 }
 
 // settle moves p's position past what has nothing to hand out (control records, aborted transactions, compacted
-// tails), and notes an error that comes next. Called whenever the front of the buffer has changed.
+// tails), notes an error that comes next, and lets more be fetched and decoded in the place of what is used up. Called whenever the
+// front of the buffer has changed.
 func (s *subscription) settle(p *partition) {
 	if p.gone || !p.known {
 		return
 	}
+	before := p.buf.bytes
 	p.position, p.lastEpoch = p.buf.popFinished(p.position, p.lastEpoch, s.budget)
+	if p.buf.bytes != before {
+		s.dirty(p) // also where nothing was handed out of what is used up
+		s.decodable(p)
+		s.wakeFetcher()
+	}
 	if len(p.buf.segments) > 0 && p.buf.segments[0].starved && !p.buf.segments[0].first {
 		s.starvedAgain() // it comes first now: it may have the reserve
 	}

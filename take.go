@@ -117,15 +117,9 @@ func (s *subscription) takeBatch(only []*partition) (TopicPartition, *chunk) {
 // chunkTaken drops a chunk that has been handed out, and whatever ends with it.
 func (s *subscription) chunkTaken(p *partition, seg *segment) {
 	seg.dropChunk(s.budget)
-	before := p.buf.bytes
 	s.settle(p)
 	if !seg.parsed {
 		s.decodable(p)
-	}
-	if p.buf.bytes != before {
-		s.dirty(p)
-		s.decodable(p)
-		s.wakeFetcher()
 	}
 	if s.undecoded.len() > 0 && !s.aheadEnough() {
 		s.wakeDecoder()
