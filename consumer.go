@@ -218,7 +218,7 @@ func (c *Consumer) startFailed(ctx context.Context, err error) error {
 	if c.group != nil {
 		c.group.startOver()
 	}
-	clear(c.fetcher.nodes)
+	c.fetcher.startOver()
 	return errors.Join(callFailed("Start", err), closeErr)
 }
 

@@ -74,6 +74,14 @@ func newFetcher(cfg *config, sub *subscription, cl *cluster.Client) *fetcher {
 	}
 }
 
+// startOver forgets the brokers after a start that failed: nothing of it runs any more.
+func (f *fetcher) startOver() {
+	f.sub.mu.Lock()
+	defer f.sub.mu.Unlock()
+	clear(f.nodes)
+	f.flow = flow{}
+}
+
 // wake makes the planner look again.
 func (f *fetcher) wake() { kick(f.work) }
 

@@ -1,7 +1,9 @@
 package kafka
 
 import (
+	"context"
 	"testing"
+	"testing/synctest"
 	"time"
 
 	"github.com/stretchr/testify/require"
@@ -68,6 +70,32 @@ func TestHeadroom_OfAConsumer(t *testing.T) {
 		}
 		require.True(t, headroomIsThere())
 		require.NoError(t, c.Stop(t.Context()))
+		require.False(t, headroomIsThere())
+	})
+}
+
+func TestHeadroom_AfterAStartThatFailed(t *testing.T) {
+	inBubble(t, fakebroker.Options{}, func(t *testing.T, k *fakebroker.Cluster) {
+		k.CreateTopic("t", 1)
+		k.AppendRaw("t", 0, big(0, fastFlow))
+		hangs := make(chan struct{})
+		listener := RebalanceFuncs{Assigned: func(context.Context, *Consumer, []TopicPartition) error {
+			<-hangs
+			return nil
+		}}
+		c, err := NewConsumer(WithTopics("t"), WithRebalanceListener(listener), WithBootstrapServers(k.Addrs()...), WithDialer(k.Dial), WithLogger(nil), WithAutoOffsetReset(ResetEarliest))
+		require.NoError(t, err)
+		ctx, cancel := context.WithTimeout(t.Context(), time.Second)
+		defer cancel()
+		require.ErrorIs(t, c.Start(ctx), context.DeadlineExceeded)
+		require.False(t, headroomIsThere())
+
+		close(hangs)
+		require.NoError(t, c.Start(t.Context()))
+		receive(t, c, 1)
+		synctest.Wait() // the fetch that brought it has landed
+		require.True(t, headroomIsThere())
+		stopClean(t, c)
 		require.False(t, headroomIsThere())
 	})
 }
