@@ -67,7 +67,7 @@ type decodeEnv struct {
 	tp         TopicPartition
 	checkCRC   bool
 	batchLimit int
-	slabLimit  int    // bytes of one slab; so much is left of the reserve, twice, beside a whole batch
+	slabLimit  int    // bytes of one slab; so much is left of the reserve, three times, beside a whole batch
 	mayReserve bool   // nothing of the partition comes before the segment
 	part       *block // the memory of the segment's part of a record set
 	reuse      bool   // a Batches loop runs: memory is kept for the next fetch
@@ -83,6 +83,7 @@ type chunkBuilder struct {
 	d       *decoder // the segment's
 	chunk   *chunk
 	headers []Header // free ones of the current slab
+	keyRoom int      // charged for header keys, and not used
 }
 
 // next makes the segment's next chunk: nil when there is nothing left. With errNoRoom, what could be done was done and
@@ -90,7 +91,9 @@ type chunkBuilder struct {
 // before it.
 func (d *decoder) next(s *segment, env *decodeEnv) (*chunk, error) {
 	b := &chunkBuilder{env: env, seg: s, d: d, chunk: d.chunk}
-	d.chunk = nil
+	if d.chunk = nil; b.chunk != nil {
+		b.headers = b.chunk.headers[:0]
+	}
 	for {
 		if d.open.left == 0 {
 			if len(d.rest) == 0 {
@@ -412,43 +415,10 @@ func (r *batchReader) fail(offset int64, err error) error {
 	return &batchFailure{offset: min(offset, r.head.LastOffset()), next: r.head.NextOffset(), err: err}
 }
 
-// addHeaders gives m the record's headers.
-func (b *chunkBuilder) addHeaders(m *Message, rec *protocol.Record) error {
-	hs, err := b.takeHeaders(rec.HeaderCount)
-	if err != nil {
-		return err
-	}
-	raw := rec.Headers
-	for i := range hs {
-		key, value, n, err := protocol.ReadHeader(raw)
-		if err != nil {
-			return err
-		}
-		hs[i] = Header{Key: b.env.names.get(i, key), Value: value}
-		raw = raw[n:]
-	}
-	m.Headers = hs
-	return nil
-}
-
 // millis makes a time of Kafka's milliseconds since 1970; negative ones are no time.
 func millis(ms int64) time.Time {
 	if ms < 0 {
 		return time.Time{}
 	}
 	return time.UnixMilli(ms).UTC()
-}
-
-// A nameCache keeps the header keys last seen, by their place in a record: producers give every record the same keys
-// in the same order, so that a key seldom has to be copied.
-type nameCache struct{ names [16]string }
-
-func (c *nameCache) get(i int, key []byte) string {
-	if i >= len(c.names) {
-		return string(key)
-	}
-	if c.names[i] != string(key) {
-		c.names[i] = string(key)
-	}
-	return c.names[i]
 }

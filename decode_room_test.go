@@ -64,6 +64,17 @@ func TestDecode_GetsThroughWithLittleMemory(t *testing.T) {
 		{"the least limit and headers", 1 << 10, func() []byte {
 			return recordsBatch(0, []protocol.RecordData{{Headers: headers(8)}, {OffsetDelta: 1, Headers: headers(3)}, {OffsetDelta: 2, Headers: headers(8)}})
 		}, 3},
+		{"header keys that change", 64 << 10, func() (out []byte) {
+			for i := range 5 {
+				var records []protocol.RecordData
+				for j := range 3 {
+					h := []protocol.RecordHeader{{Key: fmt.Sprint(i, j) + string(make([]byte, 16<<10))}, {Key: "k"}, {Key: fmt.Sprint(i, j)}}
+					records = append(records, protocol.RecordData{OffsetDelta: int32(j), Headers: h})
+				}
+				out = append(out, recordsBatch(int64(i*3), records, withCodec(compress.Zstd))...)
+			}
+			return out
+		}, 15},
 		{"gzip, whose size is not told", 64 << 10, func() (out []byte) {
 			for i := range 5 {
 				out = append(out, valuesBatch(int64(i), []string{string(make([]byte, 60<<10))}, withCodec(compress.Gzip))...)
@@ -90,19 +101,51 @@ func TestDecode_GetsThroughWithLittleMemory(t *testing.T) {
 }
 
 func TestDecode_RecordWithMoreHeadersThanMemoryIsAnError(t *testing.T) {
-	r := newRooms(t, small(1<<10)...)
+	for name, headers := range map[string][]protocol.RecordHeader{
+		"many of them": make([]protocol.RecordHeader, 400),
+		"a long key":   {{Key: string(make([]byte, 800))}},
+	} {
+		t.Run(name, func(t *testing.T) {
+			r := newRooms(t, small(1<<10)...)
+			r.assign(1)
+			r.fetched(part{set: recordsBatch(0, []protocol.RecordData{{Value: []byte("a")}, {OffsetDelta: 1, Headers: headers}})})
+
+			require.Equal(t, []string{"a"}, values(r.drain()))
+
+			_, err := r.GetOne(t.Context())
+			var large *RecordTooLargeError
+			require.ErrorAs(t, err, &large)
+			require.Equal(t, int64(1), large.Offset)
+			require.Equal(t, int64(2), large.NextOffset)
+			require.Greater(t, large.Size, large.Limit)
+			r.requireAllFree()
+		})
+	}
+}
+
+func TestDecode_HeaderKeysAreChargedWhereTheyChange(t *testing.T) {
+	r := newRooms(t)
 	r.assign(1)
-	r.fetched(part{set: recordsBatch(0, []protocol.RecordData{{Value: []byte("a")}, {OffsetDelta: 1, Headers: make([]protocol.RecordHeader, 400)}})})
-
-	require.Equal(t, []string{"a"}, values(r.drain()))
-
-	_, err := r.GetOne(t.Context())
-	var large *RecordTooLargeError
-	require.ErrorAs(t, err, &large)
-	require.Equal(t, int64(1), large.Offset)
-	require.Equal(t, int64(2), large.NextOffset)
-	require.Greater(t, large.Size, large.Limit)
-	r.requireAllFree()
+	decoded := func(base int64, key func(i int) string) int64 {
+		var records []protocol.RecordData
+		for i := range 9 {
+			records = append(records, protocol.RecordData{OffsetDelta: int32(i), Headers: []protocol.RecordHeader{{Key: key(i)}}})
+		}
+		r.answer(r.next(), part{set: recordsBatch(base, records)})
+		r.decode()
+		_, n, _ := r.sub.budget.buffered()
+		for i, m := range r.drain() {
+			require.Equal(t, key(i), m.Headers[0].Key)
+		}
+		return n
+	}
+	slabs := decoded(0, func(int) string { return "" })
+	require.Equal(t, slabs+int64(9*len("key 0")), decoded(9, func(i int) string { return fmt.Sprint("key ", i) }))
+	long := string(make([]byte, keysAhead))
+	require.Equal(t, slabs+9*int64(keysAhead+1), decoded(18, func(i int) string { return long + fmt.Sprint(i) }))
+	decoded(27, func(int) string { return "same" })
+	require.Equal(t, slabs, decoded(36, func(int) string { return "same" }))
+	r.requireAllFreeBut(r.plan())
 }
 
 // With a hot loop in it, the bubble would never be idle and the test not end.

@@ -132,7 +132,7 @@ func (c *Consumer) prepare(env *decodeEnv, seg *segment) {
 	b := c.sub.budget
 	*env = decodeEnv{
 		tp: seg.p.tp, checkCRC: c.cfg.checkCRCs, budget: b, names: env.names, swell: env.swell,
-		batchLimit: c.cfg.maxBatchBytes, slabLimit: (int(b.reserve) - c.cfg.maxBatchBytes) / 2,
+		batchLimit: c.cfg.maxBatchBytes, slabLimit: (int(b.reserve) - c.cfg.maxBatchBytes) / 3,
 		mayReserve: seg.first, part: seg.part.memory(), reuse: b.reusing(),
 	}
 }
