@@ -43,7 +43,7 @@ func (c *cutter) begin(p *partition, part *protocol.FetchResponsePartition, cfg 
 	clear(c.segments)
 	*c = cutter{p: p, cfg: cfg, next: p.fetch.offset, lastEpoch: p.fetch.lastEpoch, segments: c.segments[:0]}
 	if cfg.isolation == ReadCommitted {
-		c.aborted = sortAborted(part.AbortedTransactions)
+		c.aborted = part.AbortedTransactions
 	}
 }
 

@@ -27,6 +27,8 @@ type fetchVisitor struct {
 	cutter   cutter
 	took     int64 // bytes of records
 	tooLarge int   // size of a record set that is over the limit and was drained
+	listed   int   // charged for the list of aborted transactions of the partition that is being read
+	unlisted int   // what that needs, where it was drained
 }
 
 // A leaderHint is a new leader that a broker named beside its refusal (KIP-951).
@@ -126,15 +128,17 @@ func (v *fetchVisitor) admit(fp *protocol.FetchedPartition, batch, left int) (si
 		return 0, false
 	}
 	begins := len(v.parts) == 0
-	if begins && fp.RecordsSize > max(v.f.cfg.maxBatchBytes, v.plan.setLimit) {
+	if begins && fp.RecordsSize > v.sizeLimit() {
 		v.tooLarge = fp.RecordsSize
 		return 0, false
 	}
 	want := p.partSize(batch, left)
-	size = int(v.reserve(int64(batch), int64(want)))
+	if v.unlisted == 0 {
+		size = int(v.reserve(int64(batch), int64(want)))
+	}
 	if size == 0 {
 		if begins {
-			p.fetch.need = want
+			p.fetch.need = min(want+v.unlisted, int(v.f.sub.budget.general()))
 		}
 		return 0, false
 	}
@@ -143,6 +147,9 @@ func (v *fetchVisitor) admit(fp *protocol.FetchedPartition, batch, left int) (si
 	}
 	return size, p.fetch.compressed
 }
+
+// sizeLimit is the most that a record set may take.
+func (v *fetchVisitor) sizeLimit() int { return max(v.f.cfg.maxBatchBytes, v.plan.setLimit) }
 
 // reserve takes between least and n bytes of what was reserved for the fetch, and, where that is less, of what there is.
 func (v *fetchVisitor) reserve(least, n int64) int64 {
@@ -164,6 +171,7 @@ func (v *fetchVisitor) reserve(least, n int64) int64 {
 func (v *fetchVisitor) Partition(fp *protocol.FetchedPartition) error {
 	s := v.f.sub
 	part := &fp.Partition
+	sortAborted(part.AbortedTransactions)
 	s.mu.Lock()
 	defer s.mu.Unlock()
 	defer v.leaveParts()
@@ -184,6 +192,8 @@ func (v *fetchVisitor) Partition(fp *protocol.FetchedPartition) error {
 	switch {
 	case fp.RecordsSize == 0:
 		s.healed(p)
+	case v.unlisted > v.listLimit():
+		v.tooManyAborted(p)
 	case v.tooLarge > 0:
 		v.oversized(p, part.Records)
 	case len(v.parts) == 0:
@@ -202,6 +212,7 @@ func (v *fetchVisitor) leaveParts() {
 		v.parts[i] = nil
 	}
 	v.parts, v.tooLarge = v.parts[:0], 0
+	v.leaveList()
 }
 
 // taken queues a record set.
@@ -252,15 +263,20 @@ func (s *subscription) cutShort(p *partition, bad *batchFailure) {
 
 // noProgress is for an answer with records of which none is at or behind the offset asked for.
 func (v *fetchVisitor) noProgress(p *partition) {
-	p.fetch.stuck++
-	p.fetch.attempts = p.fetch.stuck - 1
-	v.f.backOff(p)
+	v.askLater(p)
 	if p.fetch.stuck >= 3 {
 		v.f.sub.fail(p, &CorruptRecordError{
 			TopicPartition: p.tp, Offset: p.fetch.offset, NextOffset: p.fetch.offset + 1,
 			Err: fmt.Errorf("broker %d answers again and again with records below that offset only", v.plan.node),
 		})
 	}
+}
+
+// askLater lets p wait the longer the more answers in a row have brought no progress.
+func (v *fetchVisitor) askLater(p *partition) {
+	p.fetch.stuck++
+	p.fetch.attempts = p.fetch.stuck - 1
+	v.f.backOff(p)
 }
 
 // oversized is for a record set that was not read, being larger than a batch may be.

@@ -11,6 +11,9 @@ import (
 type FetchVisitor interface {
 	// Response comes first, with the fields of the response itself, without topics or node endpoints.
 	Response(h *FetchResponse) error
+	// Aborted asks for memory for a partition's list of aborted transactions, which comes before its records: n of them, 1 or more.
+	// A slice of that length is filled; with nil the list is drained. p has the fields that come before it.
+	Aborted(p *FetchedPartition, n int) []FetchResponseAbortedTransaction
 	// Records asks for memory for what comes next of a record set: a part of it that begins with a batch, or all of it. left is
 	// how many bytes of the set are to come; batch is how many of those the first batch takes, left where that cannot be told.
 	//
@@ -29,7 +32,7 @@ type FetchVisitor interface {
 type FetchedPartition struct {
 	Topic       string                 // up to version 12
 	TopicID     UUID                   // from version 13 on
-	Partition   FetchResponsePartition // Records is the memory that the visitor gave last; nil when drained, empty or null
+	Partition   FetchResponsePartition // AbortedTransactions and Records are the memory that the visitor gave last; nil when drained or null
 	RecordsSize int                    // of the record set as it was sent, also when drained
 }
 
@@ -106,7 +109,7 @@ func (s *fetchStream) partition(name string, id UUID) {
 	if c := s.fixed("PartitionIndex", p.Partition.headSize(s.version)); c != nil {
 		p.Partition.codeHead(c)
 	}
-	s.aborted(&p.Partition)
+	s.aborted(p)
 	if s.version >= 11 {
 		if c := s.fixed("PreferredReadReplica", 4); c != nil {
 			c.int32("PreferredReadReplica", &p.Partition.PreferredReadReplica)
@@ -122,27 +125,38 @@ func (s *fetchStream) partition(name string, id UUID) {
 	}
 }
 
-// aborted reads the list of aborted transactions, which grows by what is really there.
-func (s *fetchStream) aborted(p *FetchResponsePartition) {
+// abortedSize is what an aborted transaction takes at least.
+const abortedSize = 8 + 8
+
+// aborted reads the list of aborted transactions into the visitor's memory, or drains it.
+func (s *fetchStream) aborted(p *FetchedPartition) {
 	const field = "AbortedTransactions"
 	n := s.length(field, true)
+	if n > s.left/abortedSize {
+		s.fail(field, "a length of %d, with %d bytes left", n, s.left)
+	}
 	if n < 0 || s.err != nil {
 		return
 	}
-	out := make([]FetchResponseAbortedTransaction, 0, firstCapacity[FetchResponseAbortedTransaction](n, s.left))
+	list := []FetchResponseAbortedTransaction{}
+	if n > 0 {
+		list = s.visitor.Aborted(p, n)
+	}
+	if list != nil && len(list) != n {
+		s.err = fmt.Errorf("protocol: FetchVisitor.Aborted gave room for %d transactions, not for %d", len(list), n)
+		return
+	}
 	for i := range n {
-		var t FetchResponseAbortedTransaction
-		if c := s.fixed("ProducerID", 16); c != nil {
-			c.int64("ProducerID", &t.ProducerID)
-			c.int64("FirstOffset", &t.FirstOffset)
+		if c := s.fixed("ProducerID", abortedSize); c != nil && list != nil {
+			c.int64("ProducerID", &list[i].ProducerID)
+			c.int64("FirstOffset", &list[i].FirstOffset)
 		}
 		if s.tags(0); s.err != nil {
 			s.within(field, i)
 			return
 		}
-		out = append(out, t)
 	}
-	p.AbortedTransactions = out
+	p.Partition.AbortedTransactions = list
 }
 
 const recordsField = "Records"

@@ -21,7 +21,7 @@ type fetched struct {
 	endpoints  []FetchResponseNodeEndpoint
 }
 
-// collector is a FetchVisitor that keeps everything, and drains record sets if told to.
+// collector is a FetchVisitor that keeps everything, and drains what it may if told to.
 type collector struct {
 	fetched
 	drain bool
@@ -42,6 +42,13 @@ func (c *collector) call(name string) error {
 func (c *collector) Response(h *FetchResponse) error {
 	c.head = *h
 	return c.call("Response")
+}
+
+func (c *collector) Aborted(_ *FetchedPartition, n int) []FetchResponseAbortedTransaction {
+	if c.call("Aborted"); c.drain {
+		return nil
+	}
+	return make([]FetchResponseAbortedTransaction, n)
 }
 
 func (c *collector) Records(_ *FetchedPartition, _, size int) []byte {
@@ -75,6 +82,9 @@ func ordinary(body []byte, version int16, drain bool) (fetched, error) {
 			size := len(p.Records)
 			if drain || size == 0 {
 				p.Records = nil
+			}
+			if drain && len(p.AbortedTransactions) > 0 {
+				p.AbortedTransactions = nil
 			}
 			f.partitions = append(f.partitions, FetchedPartition{Topic: topic.Topic, TopicID: topic.TopicID, Partition: p, RecordsSize: size})
 		}
@@ -236,6 +246,33 @@ func TestReadFetchResponse_RefusesMoreMemoryThanAskedFor(t *testing.T) {
 	assert.EqualError(t, err, "protocol: FetchVisitor.Records gave 8 bytes for a record set of only 7")
 }
 
+// listed is a visitor that gives room for so many aborted transactions.
+type listed struct {
+	collector
+	n int
+}
+
+func (v *listed) Aborted(*FetchedPartition, int) []FetchResponseAbortedTransaction {
+	return make([]FetchResponseAbortedTransaction, v.n)
+}
+
+func TestReadFetchResponse_AsksForTheRoomThatAbortedTransactionsNeed(t *testing.T) {
+	part := NewFetchResponsePartition()
+	part.AbortedTransactions = []FetchResponseAbortedTransaction{{ProducerID: 1, FirstOffset: 2}, {ProducerID: 3, FirstOffset: 4}}
+	body := bodyOf(t, 11, &FetchResponse{Responses: []FetchResponseTopic{{Topic: "t", Partitions: []FetchResponsePartition{part}}}})
+	v := &listed{n: 2}
+	require.NoError(t, ReadFetchResponse(bytes.NewReader(body), len(body), 11, v))
+	assert.Equal(t, part.AbortedTransactions, v.partitions[0].Partition.AbortedTransactions)
+
+	err := ReadFetchResponse(bytes.NewReader(body), len(body), 11, &listed{n: 3})
+	assert.EqualError(t, err, "protocol: FetchVisitor.Aborted gave room for 3 transactions, not for 2")
+
+	body[len(body)-4-4-2*abortedSize-1] = 3 // before them are four bytes of their number, behind them replica and records
+	c := &collector{}
+	require.ErrorContains(t, ReadFetchResponse(bytes.NewReader(body), len(body), 11, c), "AbortedTransactions at byte")
+	assert.Equal(t, []string{"Response"}, c.calls, "room for what cannot come")
+}
+
 func TestReadFetchResponse_NamesTheFieldOfAnError(t *testing.T) {
 	body := fetchBody(t, 11)
 	body[len(body)-4] = 0x7f // the second partition's record set was null: now it has a length of 2^31-1
@@ -309,10 +346,11 @@ func TestReadResponseHeader_LeavesTheBody(t *testing.T) {
 // taking is a visitor like a consumer's: one piece of memory, used again.
 type taking struct{ memory []byte }
 
-func (*taking) Response(*FetchResponse) error                     { return nil }
-func (v *taking) Records(_ *FetchedPartition, _, left int) []byte { return v.memory[:left] }
-func (*taking) Partition(*FetchedPartition) error                 { return nil }
-func (*taking) End([]FetchResponseNodeEndpoint) error             { return nil }
+func (*taking) Response(*FetchResponse) error                                      { return nil }
+func (v *taking) Aborted(*FetchedPartition, int) []FetchResponseAbortedTransaction { return nil }
+func (v *taking) Records(_ *FetchedPartition, _, left int) []byte                  { return v.memory[:left] }
+func (*taking) Partition(*FetchedPartition) error                                  { return nil }
+func (*taking) End([]FetchResponseNodeEndpoint) error                              { return nil }
 
 func BenchmarkReadFetchResponse(b *testing.B) {
 	for _, shape := range []struct {

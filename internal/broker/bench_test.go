@@ -13,6 +13,9 @@ import (
 type reuse struct{ buf []byte }
 
 func (r *reuse) Response(*protocol.FetchResponse) error { return nil }
+func (r *reuse) Aborted(*protocol.FetchedPartition, int) []protocol.FetchResponseAbortedTransaction {
+	return nil
+}
 func (r *reuse) Records(_ *protocol.FetchedPartition, _, n int) []byte {
 	if n > len(r.buf) {
 		r.buf = make([]byte, n)

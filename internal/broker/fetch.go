@@ -113,6 +113,14 @@ func (g *guard) Response(h *protocol.FetchResponse) error {
 	return g.visit(func() error { return g.v.Response(h) })
 }
 
+// Aborted implements protocol.FetchVisitor.
+func (g *guard) Aborted(p *protocol.FetchedPartition, n int) []protocol.FetchResponseAbortedTransaction {
+	if g.stop() {
+		return nil
+	}
+	return g.v.Aborted(p, n)
+}
+
 // Records implements protocol.FetchVisitor.
 func (g *guard) Records(p *protocol.FetchedPartition, batch, left int) []byte {
 	if g.stop() {

@@ -31,6 +31,10 @@ func (r *recorder) Response(h *protocol.FetchResponse) error {
 	return nil
 }
 
+func (r *recorder) Aborted(_ *protocol.FetchedPartition, n int) []protocol.FetchResponseAbortedTransaction {
+	return make([]protocol.FetchResponseAbortedTransaction, n)
+}
+
 func (r *recorder) Records(_ *protocol.FetchedPartition, _, size int) []byte {
 	if r.onRecords != nil {
 		return r.onRecords(size)

@@ -317,7 +317,10 @@ func longPoll() *protocol.FetchRequest {
 // discard is a visitor that wants nothing.
 type discard struct{}
 
-func (discard) Response(*protocol.FetchResponse) error              { return nil }
+func (discard) Response(*protocol.FetchResponse) error { return nil }
+func (discard) Aborted(*protocol.FetchedPartition, int) []protocol.FetchResponseAbortedTransaction {
+	return nil
+}
 func (discard) Records(*protocol.FetchedPartition, int, int) []byte { return nil }
 func (discard) Partition(*protocol.FetchedPartition) error          { return nil }
 func (discard) End([]protocol.FetchResponseNodeEndpoint) error      { return nil }
