@@ -379,6 +379,21 @@ func TestAnswer_PartitionTwiceOrNeverAskedFor(t *testing.T) {
 	r.requireAllFree()
 }
 
+func TestAnswer_SamePartitionOverAndOverTakesNoMoreMemory(t *testing.T) {
+	r := newRooms(t)
+	p := r.assign(1)[0]
+	bad := part{set: joined(batchOf(0, 1)[:8], make([]byte, 100))}
+	r.answer(r.next(), bad, bad, bad, bad)
+	require.Len(t, p.buf.segments, 1)
+
+	moved := &protocol.FetchResponsePartition{ErrorCode: protocol.NotLeaderOrFollower, CurrentLeader: &protocol.FetchResponseLeaderIDAndEpoch{LeaderID: 2, LeaderEpoch: 1}}
+	v := &fetchVisitor{f: r.fetcher, plan: &fetchPlan{node: 1}}
+	for range 3 {
+		v.failed(p, moved)
+	}
+	require.Len(t, v.hints, 1)
+}
+
 func TestAnswer_HighwaterAndLastStableOffsetOutOfOrder(t *testing.T) {
 	r := newRooms(t, WithIsolationLevel(ReadCommitted))
 	p := r.assign(1)[0]

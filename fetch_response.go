@@ -57,7 +57,7 @@ func (v *fetchVisitor) expected(fp *protocol.FetchedPartition) *partition {
 		topic = v.f.topics[fp.TopicID]
 	}
 	p := v.f.sub.partitions[TopicPartition{Topic: topic, Partition: fp.Partition.PartitionIndex}]
-	if p == nil || !p.known || p.refused || p.source() != v.plan.node {
+	if p == nil || !p.known || p.refused || p.buf.broken() || p.source() != v.plan.node {
 		return nil
 	}
 	if v.plan.lane == sideLane {
@@ -313,7 +313,7 @@ func (v *fetchVisitor) End(endpoints []protocol.FetchResponseNodeEndpoint) error
 func (v *fetchVisitor) failed(p *partition, part *protocol.FetchResponsePartition) {
 	code := part.ErrorCode
 	action := fetchErrorAction(code)
-	if l := part.CurrentLeader; l != nil && l.LeaderID >= 0 && l.LeaderEpoch >= 0 {
+	if l := part.CurrentLeader; l != nil && l.LeaderID >= 0 && l.LeaderEpoch >= 0 && len(v.hints) < len(v.f.sub.partitions) {
 		v.hints = append(v.hints, leaderHint{tp: p.tp, leader: *l})
 	}
 	if action.refresh {

@@ -36,7 +36,7 @@ type Config struct {
 	ConnectTimeout time.Duration
 	// RequestTimeout bounds a request from its first byte written to its last byte read. Default 30 s.
 	RequestTimeout time.Duration
-	// MaxResponseBytes bounds one response frame; a larger one closes the connection. Default 100 MiB.
+	// MaxResponseBytes bounds one response frame, but for those that are streamed; a larger one closes the connection. Default 100 MiB.
 	MaxResponseBytes int
 	// Logger gets the rare lines a person should see; nil discards.
 	Logger *slog.Logger

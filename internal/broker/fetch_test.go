@@ -83,6 +83,26 @@ func TestFetch_StreamsRecordsIntoTheVisitorsMemory(t *testing.T) {
 	}
 }
 
+func TestFetch_AnswersMayBeLargerThanOthers(t *testing.T) {
+	fake := inMemory(t)
+	id := fake.CreateTopic("t", 1)
+	fake.Append("t", 0, protocol.RecordData{Value: make([]byte, 1<<20)})
+	conn := dialFake(t, fake, func(cfg *Config) { cfg.MaxResponseBytes = 64 << 10 })
+
+	taken := &recorder{}
+	_, err := conn.Fetch(t.Context(), fetchOf(id, "t"), CallOptions{}, taken)
+	require.NoError(t, err)
+	require.Greater(t, len(taken.partitions[0].Partition.Records), 1<<20)
+	_, err = conn.Fetch(t.Context(), fetchOf(id, "t"), CallOptions{}, &recorder{onRecords: func(int) []byte { return nil }})
+	require.NoError(t, err)
+
+	fake.Handle(protocol.KeyMetadata, func(k *fakebroker.Call) fakebroker.Reply {
+		return fakebroker.Reply{Raw: frame(64<<10+1, uint32(k.Correlation), "")}
+	})
+	_, _, err = conn.Do(t.Context(), metadataFor("t"), CallOptions{})
+	require.ErrorAs(t, err, new(*FrameError))
+}
+
 func TestFetch_VisitorsErrorIsTheCallsAlone(t *testing.T) {
 	fake := inMemory(t)
 	id := fake.CreateTopic("t", 1)

@@ -6,6 +6,7 @@ import (
 	"errors"
 	"fmt"
 	"io"
+	"math"
 	"net"
 	"os"
 	"slices"
@@ -63,7 +64,11 @@ func (c *Conn) readResponse() error {
 		return c.readError(err)
 	}
 	size := int32(binary.BigEndian.Uint32(head[:4]))
-	if err := checkFrame(head[:4], c.cfg.MaxResponseBytes); err != nil {
+	limit := c.cfg.MaxResponseBytes
+	if int(size) > limit && c.fetchIsDue() {
+		limit = math.MaxInt32
+	}
+	if err := checkFrame(head[:4], limit); err != nil {
 		return err
 	}
 	if _, err := io.ReadFull(c.br, head[4:]); err != nil {
@@ -109,6 +114,14 @@ func (c *Conn) overdue() bool {
 	}
 	c.armLocked()
 	return false
+}
+
+// fetchIsDue says whether the next response is that of a Fetch: what it has goes into memory of the visitor's, who has limits of
+// its own, or is dropped, and a single batch may be larger than any limit.
+func (c *Conn) fetchIsDue() bool {
+	c.mu.Lock()
+	defer c.mu.Unlock()
+	return len(c.pending) > 0 && c.pending[0].visitor != nil
 }
 
 // checkFrame judges the four size bytes of a frame before anything is allocated for it.
