@@ -1,10 +1,8 @@
 package kafka
 
 import (
-	"cmp"
 	"errors"
 	"fmt"
-	"slices"
 
 	"github.com/seed-7379b4e8/kafka/internal/compress"
 	"github.com/seed-7379b4e8/kafka/protocol"
@@ -45,14 +43,6 @@ func (c *cutter) begin(p *partition, part *protocol.FetchResponsePartition, cfg 
 	if cfg.isolation == ReadCommitted {
 		c.aborted = part.AbortedTransactions
 	}
-}
-
-// sortAborted puts aborted transactions in order of their first offset; not every broker does.
-func sortAborted(list []protocol.FetchResponseAbortedTransaction) []protocol.FetchResponseAbortedTransaction {
-	slices.SortFunc(list, func(a, b protocol.FetchResponseAbortedTransaction) int {
-		return cmp.Compare(a.FirstOffset, b.FirstOffset)
-	})
-	return list
 }
 
 // cut goes over one part of the record set; false: there is no use in going on with the next.
