@@ -95,8 +95,9 @@ func (c *Client) spawnLocked(f func()) bool {
 	return true
 }
 
-// closeTime is what the client's goroutines get to end in where the caller's time is over: they wait for no broker.
-const closeTime = 200 * time.Millisecond
+// closeTime is what the client's goroutines get to end in where the caller's time is over: they wait for no broker. It is less than what
+// a dialer that hangs has before it is left behind, which is to be told.
+const closeTime = 50 * time.Millisecond
 
 // Close ends everything: connections are closed, requests fail, and the client's goroutines are waited for until ctx
 // ends, and closeTime more. An error means that one of them hangs in a user's dialer; it is named. A second Close is nil.
