@@ -7,10 +7,12 @@ import (
 	"log/slog"
 	"math"
 	"net"
+	"net/netip"
 	"regexp"
 	"strconv"
 	"strings"
 	"time"
+	"unicode"
 
 	"github.com/seed-7379b4e8/kafka/internal/cluster"
 )
@@ -62,10 +64,12 @@ func (p *problems) add(option string, value any, reason string) {
 	*p = append(*p, &ConfigError{Option: option, Value: value, Reason: reason})
 }
 
-func (p *problems) inRange(option string, value, low, high int) {
+func (p *problems) inRange(option string, value, low, high int) (ok bool) {
 	if value < low || value > high {
 		p.add(option, value, fmt.Sprintf("must be from %d to %d", low, high))
+		return false
 	}
+	return true
 }
 
 // sendable wants a string that requests can carry: its length has 16 bits, and one without bytes means nothing.
@@ -75,13 +79,21 @@ func (p *problems) sendable(option, value string) {
 	}
 }
 
-func (p *problems) durationInRange(option string, value, low, high time.Duration) {
-	if value < low || value > high {
-		p.add(option, value, fmt.Sprintf("must be from %v to %v", low, high))
-	}
+func (p *problems) durationInRange(option string, value, low, high time.Duration) (ok bool) {
+	return p.partInRange(option, "", value, low, high)
 }
 
-// validate reports everything that is wrong with the options, joined, as *ConfigError values.
+// partInRange is for an option of several values, of which part says which it is.
+func (p *problems) partInRange(option, part string, value, low, high time.Duration) (ok bool) {
+	if value < low || value > high {
+		p.add(option, value, fmt.Sprintf("%smust be from %v to %v", part, low, high))
+		return false
+	}
+	return true
+}
+
+// validate reports everything that is wrong with the options, joined, as *ConfigError values. Of two that do not fit together it
+// is one that was set that is reported, never a default, and none where one of the two is wrong by itself.
 func (c *config) validate() error {
 	var p problems
 	c.validateNames(&p)
@@ -98,7 +110,7 @@ func (c *config) validateNames(p *problems) {
 	for i, addr := range c.bootstrap {
 		full, err := normalizeAddr(addr)
 		if err != nil {
-			p.add("WithBootstrapServers", addr, err.Error())
+			p.add("WithBootstrapServers", withoutUser(addr), err.Error())
 			continue
 		}
 		c.bootstrap[i] = full
@@ -141,16 +153,23 @@ func (c *config) validateNames(p *problems) {
 }
 
 func (c *config) validateSizes(p *problems) {
-	p.inRange("WithFetchMinBytes", c.fetchMinBytes, 1, math.MaxInt32)
-	p.inRange("WithFetchMaxBytes", c.fetchMaxBytes, 1, math.MaxInt32)
+	least := p.inRange("WithFetchMinBytes", c.fetchMinBytes, 1, math.MaxInt32)
+	most := p.inRange("WithFetchMaxBytes", c.fetchMaxBytes, 1, math.MaxInt32)
 	p.inRange("WithMaxPartitionFetchBytes", c.maxPartitionBytes, 1, math.MaxInt32)
 	p.inRange("WithMaxPollRecords", c.maxPollRecords, 0, math.MaxInt32)
-	if c.fetchMinBytes > c.fetchMaxBytes {
+	if least && most && c.fetchMinBytes > c.fetchMaxBytes {
 		p.add("WithFetchMinBytes", c.fetchMinBytes, fmt.Sprintf("must be at most WithFetchMaxBytes, %d: every fetch would wait its full time", c.fetchMaxBytes))
 	}
-	p.inRange("WithMaxBatchBytes", c.maxBatchBytes, 1<<10, math.MaxInt32)
-	if c.maxBufferedBytes < 4*c.maxBatchBytes {
+	batch := p.inRange("WithMaxBatchBytes", c.maxBatchBytes, 1<<10, math.MaxInt32)
+	switch {
+	case c.bufferedSet && c.maxBufferedBytes < 4<<10:
+		p.add("WithMaxBufferedBytes", c.maxBufferedBytes, "must be at least four times WithMaxBatchBytes, which is 1024 or more")
+	case !batch || c.maxBufferedBytes >= 4*c.maxBatchBytes:
+	case c.bufferedSet:
 		p.add("WithMaxBufferedBytes", c.maxBufferedBytes, fmt.Sprintf("must be at least four times WithMaxBatchBytes, %d", 4*c.maxBatchBytes))
+	default:
+		p.add("WithMaxBatchBytes", c.maxBatchBytes, fmt.Sprintf("must be at most a quarter of WithMaxBufferedBytes, which is %d unless set: set it to %d or more",
+			c.maxBufferedBytes, 4*c.maxBatchBytes))
 	}
 }
 
@@ -159,9 +178,9 @@ func (c *config) validateTimes(p *problems) {
 	p.durationInRange("WithFetchMaxWait", c.fetchMaxWait, time.Millisecond, time.Hour)
 	p.durationInRange("WithRequestTimeout", c.requestTimeout, 10*time.Millisecond, time.Hour)
 	p.durationInRange("WithConnectTimeout", c.connectTimeout, time.Millisecond, time.Hour)
-	p.durationInRange("WithRetryBackoff", c.backoffMin, time.Millisecond, time.Hour)
-	p.durationInRange("WithRetryBackoff", c.backoffMax, time.Millisecond, time.Hour)
-	if c.backoffMin > c.backoffMax {
+	least := p.partInRange("WithRetryBackoff", "min ", c.backoffMin, time.Millisecond, time.Hour)
+	most := p.partInRange("WithRetryBackoff", "max ", c.backoffMax, time.Millisecond, time.Hour)
+	if least && most && c.backoffMin > c.backoffMax {
 		p.add("WithRetryBackoff", c.backoffMin, fmt.Sprintf("min must be at most max, %v", c.backoffMax))
 	}
 	p.durationInRange("WithAutoCommitInterval", c.autoCommitEvery, time.Millisecond, day)
@@ -184,22 +203,31 @@ func (c *config) validateGroup(p *problems) {
 		p.add("WithGroupProtocol", c.groupProtocol, "only ClassicProtocol is supported so far")
 	}
 	c.validateAssignors(p)
-	p.durationInRange("WithSessionTimeout", c.sessionTimeout, time.Millisecond, time.Hour)
-	p.durationInRange("WithHeartbeatInterval", c.heartbeatInterval, time.Millisecond, time.Hour)
-	if c.heartbeatInterval >= c.sessionTimeout {
+	session := p.durationInRange("WithSessionTimeout", c.sessionTimeout, time.Millisecond, time.Hour)
+	beat := p.durationInRange("WithHeartbeatInterval", c.heartbeatInterval, time.Millisecond, time.Hour)
+	switch {
+	case !session || !beat || c.heartbeatInterval < c.sessionTimeout:
+	case c.heartbeatSet:
 		p.add("WithHeartbeatInterval", c.heartbeatInterval, fmt.Sprintf("must be below the session timeout, %v", c.sessionTimeout))
+	default:
+		p.add("WithSessionTimeout", c.sessionTimeout, fmt.Sprintf("must be above the heartbeat interval, which is %v unless set: set WithHeartbeatInterval below it", c.heartbeatInterval))
 	}
-	p.durationInRange("WithMaxPollInterval", c.maxPollInterval, time.Millisecond, longest)
-	if !c.rebalanceSet {
+	rebalance := p.durationInRange("WithMaxPollInterval", c.maxPollInterval, time.Millisecond, longest)
+	if c.rebalanceSet {
+		rebalance = p.durationInRange("WithRebalanceTimeout", c.rebalanceTimeout, time.Millisecond, longest)
+	} else {
 		c.rebalanceTimeout = c.maxPollInterval
 	}
-	p.durationInRange("WithRebalanceTimeout", c.rebalanceTimeout, time.Millisecond, longest)
 	half := c.rebalanceTimeout / 2
 	switch {
 	case !c.revokeGraceSet:
 		c.revokeGrace = min(c.revokeGrace, half)
-	case c.revokeGrace < 0 || c.revokeGrace > half:
-		p.add("WithRevokeGrace", c.revokeGrace, fmt.Sprintf("must be from 0 to half the rebalance timeout, %v", half))
+	case c.revokeGrace < 0 || rebalance && c.revokeGrace > half:
+		limit := "half the rebalance timeout"
+		if rebalance {
+			limit += fmt.Sprintf(", %v", half)
+		}
+		p.add("WithRevokeGrace", c.revokeGrace, "must be from 0 to "+limit)
 	}
 }
 
@@ -230,28 +258,52 @@ func (c *config) backoff() cluster.Backoff {
 // normalizeAddr gives "host:port" for "host", "host:port", "[v6]" or "[v6]:port"; port 9092 where there is none.
 func normalizeAddr(addr string) (string, error) {
 	const defaultPort = "9092"
-	if addr == "" {
+	switch {
+	case addr == "":
 		return "", errors.New("the address is empty")
-	}
-	if strings.Contains(addr, "://") {
+	case strings.Contains(addr, "://"):
 		return "", errors.New("the address has a scheme; give host:port")
-	}
-	if strings.ContainsAny(addr, ", \t\r\n") {
+	case strings.ContainsAny(addr, ", \t\r\n"):
 		return "", errors.New("the address has a comma or a space in it; give each its own argument")
+	case strings.Contains(addr, "@"):
+		return "", errors.New("the address has a user name; give host:port")
+	case strings.Contains(addr, "/"):
+		return "", errors.New("the address has a path; give host:port")
 	}
 	host, port, err := net.SplitHostPort(addr)
 	if err != nil {
-		bare := strings.TrimSuffix(strings.TrimPrefix(addr, "["), "]")
-		if bare == "" || (strings.Contains(bare, ":") && net.ParseIP(bare) == nil) {
+		bare := addr
+		if strings.HasPrefix(addr, "[") && strings.HasSuffix(addr, "]") {
+			bare = addr[1 : len(addr)-1]
+		}
+		if !legalHost(bare) {
 			return "", errors.New("the address is not host:port")
 		}
 		return net.JoinHostPort(bare, defaultPort), nil
 	}
-	n, err := strconv.Atoi(port)
-	if host == "" || err != nil || n < 1 || n > 65535 {
+	n, err := strconv.ParseUint(port, 10, 16) // digits alone: no sign
+	if !legalHost(host) || err != nil || n < 1 {
 		return "", errors.New("the address is not host:port with a port from 1 to 65535")
 	}
 	return net.JoinHostPort(host, port), nil
+}
+
+// legalHost says whether a host is an IP address, or may be a name.
+func legalHost(host string) bool {
+	if _, err := netip.ParseAddr(host); err == nil {
+		return true
+	}
+	return host != "" && !strings.ContainsFunc(host, func(r rune) bool {
+		return !unicode.IsLetter(r) && !unicode.IsDigit(r) && !strings.ContainsRune("-._", r)
+	})
+}
+
+// withoutUser leaves out what stands before a host: it may be a password.
+func withoutUser(addr string) string {
+	if i := strings.LastIndexByte(addr, '@'); i >= 0 {
+		return "…" + addr[i:]
+	}
+	return addr
 }
 
 // legalTopic is Kafka's own rule for topic names (org.apache.kafka.common.internals.Topic).

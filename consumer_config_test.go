@@ -145,6 +145,8 @@ func TestConfig_Contradictions(t *testing.T) {
 		says   string
 	}{
 		{"a fetch that waits for more than it may bring", []ConsumerOption{WithFetchMinBytes(10), WithFetchMaxBytes(9)}, "WithFetchMinBytes", "WithFetchMaxBytes"},
+		{"a batch for which the default buffer is too small", []ConsumerOption{WithMaxBatchBytes(32<<20 + 1)}, "WithMaxBatchBytes", "set it to 134217732"},
+		{"a session as short as the default heartbeat", []ConsumerOption{WithSessionTimeout(3 * time.Second)}, "WithSessionTimeout", "set WithHeartbeatInterval"},
 		{"a buffer for less than four batches", []ConsumerOption{WithMaxBatchBytes(1 << 20), WithMaxBufferedBytes(4<<20 - 1)}, "WithMaxBufferedBytes", "WithMaxBatchBytes"},
 		{"a backoff that shrinks", []ConsumerOption{WithRetryBackoff(2*time.Second, time.Second)}, "WithRetryBackoff", "at most max"},
 		{"topics and a pattern", []ConsumerOption{WithTopics("t"), WithPattern("t.*")}, "WithPattern", "excludes"},
@@ -179,6 +181,12 @@ func TestConfig_Contradictions(t *testing.T) {
 		{"a negative grace", []ConsumerOption{WithRevokeGrace(-1)}, "WithRevokeGrace", "from 0"},
 		{"addresses in one string", []ConsumerOption{WithBootstrapServers("a,b")}, "WithBootstrapServers", "its own argument"},
 		{"an address with a space", []ConsumerOption{WithBootstrapServers("a:9092 ")}, "WithBootstrapServers", "space"},
+		{"a port with a sign", []ConsumerOption{WithBootstrapServers("a:+9092")}, "WithBootstrapServers", "65535"},
+		{"an address with a path", []ConsumerOption{WithBootstrapServers("a/path")}, "WithBootstrapServers", "path"},
+		{"an address with a port and a path", []ConsumerOption{WithBootstrapServers("a:9092/path")}, "WithBootstrapServers", "path"},
+		{"an address with a user", []ConsumerOption{WithBootstrapServers("user@localhost:1")}, "WithBootstrapServers", "user name"},
+		{"an address with a query", []ConsumerOption{WithBootstrapServers("a?b=c")}, "WithBootstrapServers", "host:port"},
+		{"half of the brackets", []ConsumerOption{WithBootstrapServers("a]")}, "WithBootstrapServers", "host:port"},
 		{"brackets around nothing", []ConsumerOption{WithBootstrapServers("[]")}, "WithBootstrapServers", "host:port"},
 		{"an empty pattern", []ConsumerOption{WithPattern("")}, "WithPattern", "empty"},
 		{"an empty topic", []ConsumerOption{WithTopics("")}, "WithTopics", "topic name"},
@@ -202,6 +210,65 @@ func TestConfig_Contradictions(t *testing.T) {
 func TestConfig_AllProblemsAreReportedTogether(t *testing.T) {
 	names, _ := configProblems(t, WithFetchMaxWait(0), WithClientID(""), WithMaxPollRecords(-1), nil, WithTopics())
 	require.ElementsMatch(t, []string{"WithFetchMaxWait", "WithClientID", "WithMaxPollRecords", "WithTopics"}, names)
+}
+
+// What a bad value makes of other options that were not set, or makes impossible to tell, is no problem of its own.
+func TestConfig_OnlyWhatWasSetIsReported(t *testing.T) {
+	for _, c := range []struct {
+		option string
+		opts   []ConsumerOption
+	}{
+		{"WithMaxPollInterval", []ConsumerOption{WithMaxPollInterval(0)}},
+		{"WithMaxPollInterval", []ConsumerOption{WithMaxPollInterval(-1), WithRevokeGrace(time.Second)}},
+		{"WithRebalanceTimeout", []ConsumerOption{WithRebalanceTimeout(0), WithRevokeGrace(time.Second)}},
+		{"WithSessionTimeout", []ConsumerOption{WithSessionTimeout(0)}},
+		{"WithSessionTimeout", []ConsumerOption{WithSessionTimeout(0), WithHeartbeatInterval(time.Second)}},
+		{"WithSessionTimeout", []ConsumerOption{WithSessionTimeout(2 * time.Second)}},
+		{"WithHeartbeatInterval", []ConsumerOption{WithHeartbeatInterval(2 * time.Hour)}},
+		{"WithFetchMaxBytes", []ConsumerOption{WithFetchMaxBytes(-1)}},
+		{"WithFetchMinBytes", []ConsumerOption{WithFetchMinBytes(math.MaxInt)}},
+		{"WithMaxBatchBytes", []ConsumerOption{WithMaxBatchBytes(math.MaxInt)}},
+		{"WithMaxBatchBytes", []ConsumerOption{WithMaxBatchBytes(-1)}},
+		{"WithMaxBatchBytes", []ConsumerOption{WithMaxBatchBytes(64 << 20)}},
+		{"WithRetryBackoff", []ConsumerOption{WithRetryBackoff(2*time.Hour, time.Second)}},
+	} {
+		names, text := configProblems(t, c.opts...)
+		require.Equal(t, []string{c.option}, names, text)
+	}
+}
+
+func TestConfig_ProblemsOfABackoffSayWhichOfTheTwo(t *testing.T) {
+	names, text := configProblems(t, WithRetryBackoff(0, 0))
+	require.Equal(t, []string{"WithRetryBackoff", "WithRetryBackoff"}, names)
+	require.Contains(t, text, "WithRetryBackoff(0s): min must be from 1ms to 1h0m0s")
+	require.Contains(t, text, "WithRetryBackoff(0s): max must be from 1ms to 1h0m0s")
+}
+
+func TestConfig_ValuesStandAsInAProgram(t *testing.T) {
+	for text, opt := range map[string]ConsumerOption{
+		`WithGroupID(""): `:                           WithGroupID(""),
+		`WithTopics("ok", "not\nok"): `:               WithTopics("ok", "not\nok"),
+		`WithTopics(): `:                              WithTopics(),
+		`WithPattern("("): `:                          WithPattern("("),
+		`WithGroupProtocol("consumer"): `:             WithGroupProtocol(ConsumerProtocol),
+		`WithDialer(nil): `:                           WithDialer(nil),
+		`WithRebalanceListener(kafka.RebalanceFuncs)`: WithRebalanceListener(RebalanceFuncs{}),
+		`WithMaxPollRecords(-1): `:                    WithMaxPollRecords(-1),
+		`WithBootstrapServers("a:+1"): `:              WithBootstrapServers("a:+1"),
+	} {
+		_, got := configProblems(t, opt)
+		require.Contains(t, got, text)
+		require.NotContains(t, got, "\n")
+	}
+}
+
+// What stands before the host may be a password.
+func TestConfig_AnAddressWithAUserIsNotRepeated(t *testing.T) {
+	for _, addr := range []string{"me:secret@localhost:9092", "kafka://me:secret@localhost:9092"} {
+		_, text := configProblems(t, WithBootstrapServers(addr))
+		require.Contains(t, text, `WithBootstrapServers("…@localhost:9092")`)
+		require.NotContains(t, text, "secret")
+	}
 }
 
 func TestConfig_TheLastOfARepeatedOptionWins(t *testing.T) {
@@ -267,6 +334,7 @@ func TestConfig_ConnectTimeoutBoundsEachConnection(t *testing.T) {
 func TestConfig_AddressesGetTheirPort(t *testing.T) {
 	for given, want := range map[string]string{
 		"a": "a:9092", "a:1": "a:1", "10.0.0.1": "10.0.0.1:9092", "::1": "[::1]:9092", "[::1]": "[::1]:9092", "[::1]:5": "[::1]:5",
+		"[fe80::1%eth0]:5": "[fe80::1%eth0]:5", "broker_1.example.": "broker_1.example.:9092", "bröker:5": "bröker:5",
 	} {
 		got, err := normalizeAddr(given)
 		require.NoError(t, err)

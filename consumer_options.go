@@ -113,6 +113,7 @@ type config struct {
 	assignors         []Assignor
 	sessionTimeout    time.Duration
 	heartbeatInterval time.Duration
+	heartbeatSet      bool
 	maxPollInterval   time.Duration
 	revokeGrace       time.Duration
 	revokeGraceSet    bool
@@ -131,6 +132,7 @@ type config struct {
 	fetchMaxWait      time.Duration
 	maxPollRecords    int
 	maxBufferedBytes  int
+	bufferedSet       bool
 	maxBatchBytes     int
 	checkCRCs         bool
 	requestTimeout    time.Duration
@@ -256,7 +258,7 @@ func WithSessionTimeout(d time.Duration) ConsumerOption {
 // WithHeartbeatInterval sets the time between signs of life, which are sent in the background whatever the application
 // does. Default: 3 s. Range: 1 ms up to below the session timeout.
 func WithHeartbeatInterval(d time.Duration) ConsumerOption {
-	return func(c *config) { c.heartbeatInterval = d }
+	return func(c *config) { c.heartbeatInterval, c.heartbeatSet = d, true }
 }
 
 // WithMaxPollInterval bounds how long messages may wait without the application taking any; past it the member commits
@@ -342,7 +344,7 @@ func WithMaxPollRecords(n int) ConsumerOption {
 // bytes, message and header slabs. It is charged before it is taken. Default: 128 MiB. Range: four times
 // WithMaxBatchBytes and up.
 func WithMaxBufferedBytes(n int) ConsumerOption {
-	return func(c *config) { c.maxBufferedBytes = n }
+	return func(c *config) { c.maxBufferedBytes, c.bufferedSet = n, true }
 }
 
 // WithMaxBatchBytes bounds a single batch, compressed or decompressed. A larger one is not read into memory: its

@@ -4,6 +4,7 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"strconv"
 	"strings"
 
 	"github.com/seed-7379b4e8/kafka/protocol"
@@ -40,7 +41,26 @@ type ConfigError struct {
 }
 
 func (e *ConfigError) Error() string {
-	return fmt.Sprintf("kafka: %s(%v): %s", e.Option, e.Value, e.Reason)
+	return fmt.Sprintf("kafka: %s(%s): %s", e.Option, optionValue(e.Value), e.Reason)
+}
+
+// optionValue writes an option's value as it would stand in a program.
+func optionValue(v any) string {
+	switch v := v.(type) {
+	case nil:
+		return "nil"
+	case string, GroupProtocol:
+		return fmt.Sprintf("%q", v)
+	case []string:
+		quoted := make([]string, len(v))
+		for i, s := range v {
+			quoted[i] = strconv.Quote(s)
+		}
+		return strings.Join(quoted, ", ")
+	case RebalanceListener, Assignor:
+		return fmt.Sprintf("%T", v)
+	}
+	return fmt.Sprint(v)
 }
 
 // Hint is empty: the reason says what to change.
