@@ -166,18 +166,33 @@ type OffsetOutOfRangeError struct {
 }
 
 func (e *OffsetOutOfRangeError) Error() string {
+	what := "the log "
 	if e.cut > 0 {
-		return withHint(fmt.Sprintf("kafka: fetch of %v at offset %d: the log was cut at %d since it was read, and has %d to %d: %v",
-			e.TopicPartition, e.Offset, e.cut, e.LogStart, e.LogEnd, protocol.OffsetOutOfRange.Name()), e.Hint())
+		what += fmt.Sprintf("was cut at %d since it was read, and ", e.cut)
 	}
-	return withHint(fmt.Sprintf("kafka: fetch of %v at offset %d: the log has %d to %d: %v", e.TopicPartition, e.Offset,
-		e.LogStart, e.LogEnd, protocol.OffsetOutOfRange.Name()), e.Hint())
+	return withHint(fmt.Sprintf("kafka: fetch of %v at offset %d: %s%s: %v", e.TopicPartition, e.Offset, what, e.has(), protocol.OffsetOutOfRange.Name()), e.Hint())
+}
+
+// has says what the log has, as far as it could be asked.
+func (e *OffsetOutOfRangeError) has() string {
+	switch start, end := e.LogStart >= 0, e.LogEnd >= 0; {
+	case start && end:
+		return fmt.Sprintf("has %d to %d", e.LogStart, e.LogEnd)
+	case start:
+		return fmt.Sprintf("begins at %d, where it ends is not known", e.LogStart)
+	case end:
+		return fmt.Sprintf("ends at %d, where it begins is not known", e.LogEnd)
+	}
+	return "could not be asked for what it has"
 }
 
 // Hint says what to do next.
 func (e *OffsetOutOfRangeError) Hint() string {
-	if e.cut > 0 {
+	switch {
+	case e.cut > 0:
 		return fmt.Sprintf("Seek to offset %d to read what came instead, or set WithAutoOffsetReset", e.cut)
+	case e.LogStart < 0 || e.LogEnd < 0:
+		return "SeekToBeginning or SeekToEnd, or set WithAutoOffsetReset"
 	}
 	return "Seek to an offset in that range, or set WithAutoOffsetReset"
 }
@@ -245,7 +260,17 @@ func (e *AuthorizationError) Error() string {
 
 // Hint says what to do next.
 func (e *AuthorizationError) Hint() string {
-	return "grant this principal READ and DESCRIBE on the " + e.Resource
+	switch e.Resource {
+	case "topic":
+		return "grant this principal READ and DESCRIBE on the topic"
+	case "group":
+		return "grant this principal READ, which includes DESCRIBE, on the group"
+	}
+	request := "the request"
+	if b, ok := errors.AsType[*BrokerError](e.Err); ok {
+		request, _, _ = strings.Cut(b.API, " ")
+	}
+	return "grant this principal what " + request + " needs on the " + e.Resource + ": the broker's authorizer log names it"
 }
 
 // Unwrap gives the broker's answer, and so its error code.
@@ -311,7 +336,7 @@ func (e *BrokerError) Hint() string {
 	case protocol.InconsistentGroupProtocol:
 		return "the group's members share no assignor, or it is of another kind: offer one that they have in WithAssignors"
 	case protocol.FencedInstanceID:
-		return "another consumer runs with the same WithGroupInstanceID: give each its own, then start this one anew"
+		return "another consumer runs with the same WithGroupInstanceID: give each its own, and make a new consumer in place of this one"
 	case protocol.GroupMaxSizeReached:
 		return "the group has as many members as the brokers' group.max.size allows"
 	}
