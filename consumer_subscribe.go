@@ -43,8 +43,11 @@ func compilePattern(pattern string) (*regexp.Regexp, error) {
 	if _, err := regexp.Compile(pattern); err != nil {
 		return nil, err
 	}
-	return regexp.Compile("^(?:" + pattern + ")$")
+	return regexp.Compile(patternBegin + pattern + patternEnd)
 }
+
+// What is put around a pattern of the user's, so that it matches whole names only.
+const patternBegin, patternEnd = "^(?:", ")$"
 
 func (c *Consumer) subscribe(call string, topics []string, pattern *regexp.Regexp, opts []SubscribeOption) error {
 	var o subscribeOptions

@@ -5,6 +5,7 @@ import (
 	"maps"
 	"regexp"
 	"slices"
+	"strings"
 	"time"
 )
 
@@ -184,7 +185,7 @@ func (s *subscription) subscribe(call string, topics []string, pattern *regexp.R
 		kind = subscribedPattern
 	}
 	if s.kind != subscribedNothing && s.kind != kind {
-		return nil, nil, illegalState(call, "%v is subscribed already; Unsubscribe first", s.kind)
+		return nil, nil, illegalState(call, "the consumer %s; call Unsubscribe first", s.has())
 	}
 	told = s.listener
 	s.kind, s.pattern, s.listener, s.matched = kind, pattern, l, false
@@ -229,7 +230,7 @@ func (s *subscription) assign(tps []TopicPartition, start startAt) (map[TopicPar
 	s.mu.Lock()
 	defer s.mu.Unlock()
 	if s.kind.following() {
-		return nil, illegalState("Assign", "%v is subscribed already; Unsubscribe first", s.kind)
+		return nil, illegalState("Assign", "the consumer %s; call Unsubscribe first", s.has())
 	}
 	s.kind = assignedByHand
 	s.assigned = true
@@ -535,17 +536,29 @@ func (s *subscription) forgetCluster() error {
 	return untold
 }
 
-// String is for logs.
-func (k subscriptionKind) String() string {
-	switch k {
-	case subscribedNothing:
-		return "nothing"
+// has says what is subscribed or assigned, as a predicate of the consumer.
+func (s *subscription) has() string {
+	switch s.kind {
 	case subscribedTopics:
-		return "topics"
+		return "is subscribed to topics (" + someOf(s.topics) + ")"
 	case subscribedPattern:
-		return "a pattern"
+		given := strings.TrimSuffix(strings.TrimPrefix(s.pattern.String(), patternBegin), patternEnd)
+		return fmt.Sprintf("is subscribed to a pattern (%q)", given)
 	case assignedByHand:
-		return "assigned by hand"
+		var names []string
+		for _, tp := range slices.SortedFunc(maps.Keys(s.partitions), compareTopicPartitions) {
+			names = append(names, tp.String())
+		}
+		return "has partitions assigned by hand (" + someOf(names) + ")"
 	}
-	return fmt.Sprintf("subscriptionKind(%d)", int8(k))
+	return "has nothing subscribed or assigned"
+}
+
+// someOf lists names, the first few of many.
+func someOf(names []string) string {
+	const most = 3
+	if len(names) <= most {
+		return strings.Join(names, ", ")
+	}
+	return fmt.Sprintf("%s and %d more", strings.Join(names[:most], ", "), len(names)-most)
 }
