@@ -79,8 +79,12 @@ func (c *Consumer) getOne(ctx context.Context, opts []GetOption, iterator bool) 
 	if err != nil {
 		return nil, err
 	}
+	call := "GetOne"
+	if iterator {
+		call = "All" // or Messages, whose ctx is no listener's
+	}
 	var m *Message
-	err = c.get(ctx, "GetOne", o, func(only []*partition) bool {
+	err = c.get(ctx, call, o, func(only []*partition) bool {
 		_, m = c.sub.takeOne(only)
 		c.sub.byIterator = iterator && m != nil
 		return m != nil

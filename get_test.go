@@ -174,3 +174,36 @@ func TestGet_OptionsMayBeNil(t *testing.T) {
 	_, err = r.GetMany(t.Context(), nil, UpTo(1))
 	require.NoError(t, err)
 }
+
+// A call that a listener may not make is told by its own name.
+func TestGet_InsideAListenerEachCallIsNamed(t *testing.T) {
+	r := newRooms(t)
+	r.sub.listening = 1
+	ctx := context.WithValue(t.Context(), listenerKey{}, r.Consumer)
+	for call, make := range map[string]func() error{
+		"GetOne": func() error {
+			_, err := r.GetOne(ctx)
+			return err
+		},
+		"GetMany": func() error {
+			_, err := r.GetMany(ctx)
+			return err
+		},
+		"All": func() error {
+			for _, err := range r.All(ctx) {
+				return err
+			}
+			return nil
+		},
+		"Batches": func() error {
+			for _, err := range r.Batches(ctx) {
+				return err
+			}
+			return nil
+		},
+	} {
+		err := make()
+		require.ErrorIs(t, err, ErrIllegalState)
+		require.ErrorContains(t, err, "kafka: "+call+": it was called from a rebalance listener")
+	}
+}
