@@ -96,7 +96,7 @@ func (e *CommitFailedError) Unwrap() error { return e.Err }
 type DeserializationError struct {
 	Message *Message
 	Side    DeserializationSide
-	Err     error
+	Err     error // of a panic, with the stack when it is printed with %+v
 }
 
 func (e *DeserializationError) Error() string {
@@ -116,7 +116,7 @@ func (e *DeserializationError) Unwrap() error { return e.Err }
 type ListenerError struct {
 	Callback   string // "OnPartitionsRevoked", "OnPartitionsAssigned" or "OnPartitionsLost"
 	Partitions []TopicPartition
-	Err        error
+	Err        error // of a panic, with the stack when it is printed with %+v
 }
 
 func (e *ListenerError) Error() string {

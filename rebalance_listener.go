@@ -5,7 +5,6 @@ import (
 	"errors"
 	"fmt"
 	"maps"
-	"runtime/debug"
 	"slices"
 	"time"
 )
@@ -16,8 +15,9 @@ import (
 // OnPartitionsAssigned has returned. ctx ends when the rebalance timeout does; a Get call, Unsubscribe or Stop made with it
 // is ErrIllegalState, where it would wait for itself.
 //
-// An error or a panic is returned by the next Get call as a [*ListenerError]. After one in OnPartitionsAssigned the
-// partitions concerned are not consumed until they are sought or assigned again.
+// An error or a panic is returned by the next Get call as a [*ListenerError], whose Err has a panic's stack when it is
+// printed with %+v. After one in OnPartitionsAssigned the partitions concerned are not consumed until they are sought or
+// assigned again.
 //
 // A listener may also have OnPartitionsLost, of the same form, for partitions that are gone already, so that nothing can
 // be committed for them. Without it they go to OnPartitionsRevoked.
@@ -356,7 +356,7 @@ func (c *Consumer) listenerReturned(q *listenerQueue, call *listenerCall, err er
 func (c *Consumer) guarded(ctx context.Context, call *listenerCall) (err error) {
 	defer func() {
 		if v := recover(); v != nil {
-			err = fmt.Errorf("panic: %v\n%s", v, debug.Stack())
+			err = panicked(v)
 		}
 	}()
 	switch call.callback {

@@ -6,7 +6,6 @@ import (
 	"encoding/json"
 	"fmt"
 	"iter"
-	"runtime/debug"
 	"sync"
 )
 
@@ -71,7 +70,7 @@ func (s DeserializationSide) String() string {
 
 // A TypedConsumer hands out the messages of a [Consumer] decoded. A failure, or a panic, of a deserializer is a
 // [*DeserializationError]; the position is already past the message, so that a loop that logs it and goes on skips it. It
-// buffers nothing of its own but the rest of a GetMany behind such a message.
+// has no buffer of its own: what stands behind such a message stays in the Consumer's, and is decoded by a later call.
 type TypedConsumer[K, V any] struct {
 	c     *Consumer
 	key   Deserializer[K]
@@ -82,8 +81,14 @@ type TypedConsumer[K, V any] struct {
 	owed    []TopicPartition // partitions whose next message could not be decoded, and it was not told yet
 }
 
-// Typed gives a consumer's messages decoded. Key and value must not be nil; Bytes and String suit what needs no decoding.
+// Typed gives a consumer's messages decoded. It panics where key or value is nil; Bytes and String suit what needs no decoding.
 func Typed[K, V any](c *Consumer, key Deserializer[K], value Deserializer[V]) *TypedConsumer[K, V] {
+	switch {
+	case key == nil:
+		panic("kafka: Typed: the key's deserializer is nil; Bytes gives the bytes as they are")
+	case value == nil:
+		panic("kafka: Typed: the value's deserializer is nil; Bytes gives the bytes as they are")
+	}
 	return &TypedConsumer[K, V]{c: c, key: key, value: value}
 }
 
@@ -91,7 +96,7 @@ func Typed[K, V any](c *Consumer, key Deserializer[K], value Deserializer[V]) *T
 func deserialize[T any](ctx context.Context, d Deserializer[T], m *Message, side DeserializationSide, data []byte) (v T, err error) {
 	defer func() {
 		if p := recover(); p != nil {
-			err = fmt.Errorf("panic: %v\n%s", p, debug.Stack())
+			err = panicked(p)
 		}
 		if err != nil {
 			err = &DeserializationError{Message: m, Side: side, Err: err}
