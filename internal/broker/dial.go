@@ -8,6 +8,7 @@ import (
 	"fmt"
 	"io"
 	"net"
+	"syscall"
 	"time"
 )
 
@@ -204,7 +205,7 @@ func tlsError(addr, target string, err error) error {
 		h.Permanent, h.Advice = true, fmt.Sprintf("the certificate is not for %q; set ServerName or fix advertised.listeners", e.Host)
 	} else if _, ok := errors.AsType[*tls.CertificateVerificationError](err); ok {
 		h.Permanent, h.Advice = true, "the broker's certificate is not trusted; check RootCAs"
-	} else if errors.Is(err, io.EOF) || errors.Is(err, io.ErrUnexpectedEOF) {
+	} else if errors.Is(err, io.EOF) || errors.Is(err, io.ErrUnexpectedEOF) || closedByPeer(err) {
 		h.Advice = "the connection was closed during the TLS handshake; is it a plaintext listener?"
 	}
 	return h
@@ -220,12 +221,18 @@ func versionsError(addr, target string, err error, secured bool) error {
 	case tlsAlert(err):
 		// TLS 1.3 tells of a refused client certificate only after the client's handshake is over.
 		h.Permanent, h.Advice = true, "the broker refused our certificate"
-	case errors.Is(err, ErrPeerClosed) && !secured:
+	case closedByPeer(err) && !secured:
 		h.Advice = "the listener closed the connection unanswered; does it expect TLS or SASL?"
-	case errors.Is(err, ErrPeerClosed):
+	case closedByPeer(err):
 		h.Advice = "the listener closed the connection unanswered; is it a Kafka listener?"
 	}
 	return h
+}
+
+// closedByPeer reports whether the other side has closed the connection, also with bytes of ours unread or on their way, which
+// makes it a reset (RFC 9293 section 3.6.1) or a broken pipe.
+func closedByPeer(err error) bool {
+	return errors.Is(err, ErrPeerClosed) || errors.Is(err, syscall.ECONNRESET) || errors.Is(err, syscall.EPIPE)
 }
 
 // tlsAlert reports whether the other side ended the TLS connection with an alert. crypto/tls keeps the alert's type to itself

@@ -6,7 +6,9 @@ import (
 	"errors"
 	"io"
 	"net"
+	"os"
 	"sync"
+	"syscall"
 	"testing"
 	"testing/synctest"
 	"time"
@@ -263,6 +265,49 @@ func TestDial_RecognisesWhatIsNotKafka(t *testing.T) {
 			require.ErrorContains(t, err, tt.hint)
 		})
 	}
+}
+
+// A listener that closes with a request unread resets the connection; its hint is that of one that closes in order.
+func TestDial_AResetBeforeAnAnswerIsAListenerThatCloses(t *testing.T) {
+	for _, how := range []error{syscall.ECONNRESET, syscall.EPIPE} {
+		for advice, secured := range map[string]*tls.Config{"TLS or SASL": nil, "plaintext listener": {}} {
+			dial := func(context.Context, string, string) (net.Conn, error) {
+				near, _ := net.Pipe()
+				return endedConn{near, &net.OpError{Op: "read", Net: "tcp", Err: os.NewSyscallError("read", how)}}, nil
+			}
+			_, err := Dial(t.Context(), Config{Dial: dial, TLS: secured}, "kafka:9092")
+			h, ok := errors.AsType[*HandshakeError](err)
+			require.True(t, ok, "%v", err)
+			require.False(t, h.Permanent)
+			require.ErrorIs(t, err, how)
+			require.ErrorContains(t, err, advice)
+		}
+	}
+}
+
+// An endedConn is a connection that has ended.
+type endedConn struct {
+	net.Conn
+	err error
+}
+
+func (c endedConn) Read([]byte) (int, error)  { return 0, c.err }
+func (c endedConn) Write([]byte) (int, error) { return 0, c.err }
+
+func TestDial_ASocketThatIsReset(t *testing.T) {
+	l, err := net.Listen("tcp", "127.0.0.1:0")
+	require.NoError(t, err)
+	defer l.Close()
+	go func() {
+		nc, err := l.Accept()
+		if err == nil {
+			_, _ = nc.Read(make([]byte, 1)) // there is something unread
+			_ = nc.(*net.TCPConn).SetLinger(0)
+			_ = nc.Close()
+		}
+	}()
+	_, err = Dial(t.Context(), Config{}, l.Addr().String())
+	require.ErrorContains(t, err, "TLS or SASL")
 }
 
 func TestDial_TLSAtAPlaintextListener(t *testing.T) {
