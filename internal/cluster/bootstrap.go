@@ -102,7 +102,7 @@ func (c *Client) warnBootstrap() {
 		}
 	}
 	c.mu.Unlock()
-	c.cfg.Logger.Warn("no bootstrap broker has answered yet, trying on", "failed", failed, "no answer", silent)
+	c.cfg.Logger.Warn("no bootstrap broker has answered yet, trying on", "failed", failed, "unanswered", silent)
 }
 
 // bootstrapError joins the latest failure of every address.
