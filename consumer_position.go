@@ -210,7 +210,7 @@ func (c *Consumer) LastPollTimestamp(tp TopicPartition) (time.Time, bool) {
 func (c *Consumer) known(tp TopicPartition, get func(*partition) (int64, bool)) (int64, bool) {
 	c.sub.mu.Lock()
 	defer c.sub.mu.Unlock()
-	p := c.sub.partitions[tp]
+	p := c.sub.get(tp)
 	if p == nil || c.usable() != nil {
 		return 0, false
 	}

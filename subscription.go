@@ -141,13 +141,20 @@ func (s *subscription) setPause(p *partition, paused bool) {
 	}
 }
 
+// get gives an assigned partition, or nil. What a Subscribe has dropped is not assigned any more, but for a listener.
+func (s *subscription) get(tp TopicPartition) *partition {
+	if p := s.partitions[tp]; p != nil && (!p.dropped || s.listening > 0) {
+		return p
+	}
+	return nil
+}
+
 // find gives an assigned partition.
 func (s *subscription) find(call string, tp TopicPartition) (*partition, error) {
-	p := s.partitions[tp]
-	if p == nil || (p.dropped && s.listening == 0) {
-		return nil, illegalState(call, "partition %v is not assigned", tp)
+	if p := s.get(tp); p != nil {
+		return p, nil
 	}
-	return p, nil
+	return nil, illegalState(call, "partition %v is not assigned", tp)
 }
 
 // named gives the partitions named, or all that are assigned where none is.

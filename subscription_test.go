@@ -2,6 +2,7 @@ package kafka
 
 import (
 	"testing"
+	"time"
 
 	"github.com/stretchr/testify/require"
 )
@@ -38,4 +39,33 @@ func TestSubscription_ASecondKindIsToldWhatThereIs(t *testing.T) {
 		}
 		require.Equal(t, 2, refused)
 	}
+}
+
+// What a Subscribe drops is not assigned from then on, whatever is asked; a listener may ask until it has returned.
+func TestSubscription_NothingIsKnownOfWhatWasDropped(t *testing.T) {
+	r := newRooms(t, WithGroupID("g"))
+	tp := TopicPartition{"t", 0}
+	require.NoError(t, r.Subscribe([]string{"t"}))
+	r.sub.add([]TopicPartition{tp}, r.resetStart())
+	p := r.sub.partitions[tp]
+	r.sub.seek(p, 3, -1)
+	p.highwater, p.stable, p.lastAnswer = 9, 8, time.Now()
+	requireKnown := func(want bool) {
+		t.Helper()
+		_, high := r.Highwater(tp)
+		_, stable := r.LastStableOffset(tp)
+		_, lag := r.Lag(tp)
+		_, polled := r.LastPollTimestamp(tp)
+		require.Equal(t, []bool{want, want, want, want}, []bool{high, stable, lag, polled})
+		_, err := r.Position(t.Context(), tp)
+		require.Equal(t, want, err == nil, "%v", err)
+	}
+	requireKnown(true)
+	require.Equal(t, []TopicPartition{tp}, r.Assignment())
+
+	require.NoError(t, r.Subscribe([]string{"u"}))
+	require.Empty(t, r.Assignment())
+	requireKnown(false)
+	r.sub.listening++
+	requireKnown(true)
 }
