@@ -263,7 +263,7 @@ func (c *Consumer) topicMissing(t *cluster.Topic, w *topicWatch) []logEvent {
 		return nil
 	case topicTell:
 		w.answered = true
-		c.sub.failAs(aboutTopic(t.Name), brokerError("Metadata", "", TopicPartition{Topic: t.Name, Partition: -1}, t.Err))
+		c.sub.failAs(aboutTopic(t.Name), brokerError("Metadata", t.From, TopicPartition{Topic: t.Name, Partition: -1}, t.Err))
 		return nil
 	}
 	w.answered, w.absent = true, true

@@ -214,25 +214,34 @@ func (c *Consumer) groupError(call string, err error) error {
 	if !ok {
 		return callFailed(call, err)
 	}
-	b := &BrokerError{API: call, Code: code}
-	if r, ok := errors.AsType[*groupRefusal](err); ok {
-		b.API = r.api
-	}
-	if r, ok := errors.AsType[*errGroup](err); ok {
-		b.API, b.Broker = "OffsetFetch", fmt.Sprint(r.node)
-	}
-	if r, ok := errors.AsType[*cluster.CoordinatorError](err); ok {
-		b.API, b.Message = "FindCoordinator", r.Message
-		if r.Node >= 0 {
-			b.Broker = fmt.Sprint(r.Node)
-		}
-	}
-	if r, ok := errors.AsType[*broker.RequestError](err); ok {
-		b.API, b.Broker = r.API.String(), r.Addr
-	}
-	if code == protocol.GroupAuthorizationFailed {
+	by := whoAnswered(answerer{api: call}, err)
+	b := &BrokerError{API: by.api, Broker: by.broker, Message: by.message, Code: code}
+	switch code {
+	case protocol.GroupAuthorizationFailed:
 		return &AuthorizationError{Resource: "group", Name: c.cfg.groupID, Err: b}
+	case protocol.ClusterAuthorizationFailed:
+		return &AuthorizationError{Resource: "cluster", Err: b}
 	}
 	b.API += " of group " + c.cfg.groupID
 	return b
+}
+
+// whoAnswered is who gave an error, where that is known of it; else by.
+func whoAnswered(by answerer, err error) answerer {
+	if r, ok := errors.AsType[*groupRefusal](err); ok {
+		by = r.by
+	}
+	if r, ok := errors.AsType[*errGroup](err); ok {
+		by = answerer{api: "OffsetFetch", broker: fmt.Sprint(r.node)}
+	}
+	if r, ok := errors.AsType[*cluster.CoordinatorError](err); ok {
+		by = answerer{api: "FindCoordinator", message: r.Message}
+		if r.Node >= 0 {
+			by.broker = fmt.Sprint(r.Node)
+		}
+	}
+	if r, ok := errors.AsType[*broker.RequestError](err); ok {
+		by = answerer{api: r.API.String(), broker: r.Addr}
+	}
+	return by
 }

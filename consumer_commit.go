@@ -187,7 +187,7 @@ func (c *Consumer) exist(ctx context.Context, call string, tps []TopicPartition)
 			continue
 		}
 		if _, ok := meta.Partition(tp.Topic, tp.Partition); !ok {
-			errs = append(errs, unknownPartition(meta.Topics[tp.Topic], tp))
+			errs = append(errs, unknownPartition(meta, tp))
 		}
 	}
 	return errors.Join(errs...)

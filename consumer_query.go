@@ -161,7 +161,7 @@ func (c *Consumer) PartitionsForTopic(ctx context.Context, topic string) ([]int3
 			}
 			return out, nil
 		}
-		err = unknownPartition(t, TopicPartition{Topic: topic, Partition: -1})
+		err = unknownPartition(meta, TopicPartition{Topic: topic, Partition: -1})
 		if t == nil || !t.Err.Retriable() || t.Err == protocol.UnknownTopicOrPartition {
 			return nil, err
 		}
@@ -172,12 +172,20 @@ func (c *Consumer) PartitionsForTopic(ctx context.Context, topic string) ([]int3
 }
 
 // unknownPartition makes the error for a partition that metadata does not have.
-func unknownPartition(t *cluster.Topic, tp TopicPartition) error {
-	code := protocol.UnknownTopicOrPartition
-	if t != nil && t.Err != protocol.None {
-		code = t.Err
+func unknownPartition(meta *cluster.Metadata, tp TopicPartition) error {
+	t := meta.Topics[tp.Topic]
+	switch {
+	case t == nil:
+		return brokerError("Metadata", meta.From, tp, protocol.UnknownTopicOrPartition)
+	case t.Err == protocol.None:
+		return brokerError("Metadata", t.From, tp, protocol.UnknownTopicOrPartition)
 	}
-	return brokerError("Metadata", "", tp, code)
+	return brokerError("Metadata", t.From, tp, t.Err)
+}
+
+// withoutLeader makes the error for a partition that metadata has, and nobody leads.
+func withoutLeader(meta *cluster.Metadata, tp TopicPartition) error {
+	return brokerError("Metadata", meta.Topics[tp.Topic].From, tp, protocol.LeaderNotAvailable)
 }
 
 // fetchMetadata asks for topics, nil for all, until there is an answer or ctx ends.

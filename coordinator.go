@@ -2,6 +2,8 @@ package kafka
 
 import (
 	"context"
+	"errors"
+	"fmt"
 	"sync"
 	"time"
 
@@ -109,7 +111,7 @@ func (g *group) tell(err error) {
 		err = g.c.groupError("joining group "+g.c.cfg.groupID, err)
 	}
 	g.mu.Lock()
-	said := err == nil || (g.lastErr != nil && g.lastErr.Error() == err.Error())
+	said := err == nil || sameRefusal(g.lastErr, err)
 	g.lastErr = err
 	g.mu.Unlock()
 	if !said {
@@ -120,13 +122,28 @@ func (g *group) tell(err error) {
 	g.c.sub.mu.Unlock()
 }
 
+// sameRefusal says whether two errors are the same, but for the broker that was asked: any may be asked for the coordinator.
+func sameRefusal(a, b error) bool {
+	if a == nil || b == nil {
+		return false
+	}
+	ra, aBroker := errors.AsType[*BrokerError](a)
+	rb, bBroker := errors.AsType[*BrokerError](b)
+	if aBroker && bBroker {
+		return ra.API == rb.API && ra.Code == rb.Code
+	}
+	return a.Error() == b.Error()
+}
+
 // call sends a request to the coordinator, once.
-func (g *group) call(ctx context.Context, kind cluster.Kind, req protocol.Request, timeout time.Duration) (protocol.Response, error) {
+func (g *group) call(ctx context.Context, kind cluster.Kind, req protocol.Request, timeout time.Duration) (protocol.Response, answerer, error) {
 	c := g.c
+	by := answerer{api: req.Key().String()}
 	node, err := c.cluster.Coordinator(ctx, c.cfg.groupID)
 	if err != nil {
-		return nil, err
+		return nil, whoAnswered(by, err), err
 	}
+	by.broker = fmt.Sprint(node)
 	g.mu.Lock()
 	g.node = node
 	g.mu.Unlock()
@@ -134,7 +151,7 @@ func (g *group) call(ctx context.Context, kind cluster.Kind, req protocol.Reques
 	if err != nil {
 		c.coordinatorFailed(ctx, node, err)
 	}
-	return resp, err
+	return resp, whoAnswered(by, err), err
 }
 
 // identity is as whom this member commits now.
@@ -202,7 +219,7 @@ func (g *group) leaveAtOnce(ctx context.Context) {
 	reason := "the start of the consumer has failed"
 	req := &protocol.LeaveGroupRequest{GroupID: g.c.cfg.groupID, MemberID: id}
 	req.Members = []protocol.LeaveGroupRequestMember{{MemberID: id, Reason: &reason}}
-	_, _ = g.call(ctx, cluster.KindGeneral, req, 0) // the session timeout does it, too
+	_, _, _ = g.call(ctx, cluster.KindGeneral, req, 0) // the session timeout does it, too
 }
 
 const leaveAtOnceFor = 300 * time.Millisecond

@@ -355,7 +355,7 @@ func TestErrors_FindCoordinatorIsTheSameForAllWhoAsk(t *testing.T) {
 			require.Equal(t, passes, committedMayPass(err), "OffsetFetch")
 			run := &commitRun{c: r.Consumer}
 			require.Equal(t, passes, run.transport(t.Context(), err) == nil, "OffsetCommit")
-			join := groupActionFor(joinActions, joinFailure(err).code)
+			join := groupActionFor(joinActions, joinFailure(answerer{}, err).code)
 			require.Equal(t, passes, join == groupRetry || join == groupCoordinator, "JoinGroup")
 		})
 	}

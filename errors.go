@@ -299,7 +299,7 @@ func (e *AuthenticationError) Unwrap() error { return e.Err }
 // A BrokerError is an error code that a broker answered with, for which there is no type of its own.
 type BrokerError struct {
 	API            string         // as the protocol names it: "ListOffsets"
-	Broker         string         // host:port or node id; "" where several were asked
+	Broker         string         // host:port or node id; "" where that is not known
 	TopicPartition TopicPartition // partition -1: the whole topic
 	Code           protocol.ErrorCode
 	Message        string // the broker's own words, where its answer has room for some: of those in use, FindCoordinator's
@@ -378,8 +378,20 @@ func timedOut(call string, ctx context.Context, last error) error {
 	if last == nil {
 		return fmt.Errorf("kafka: %s: %w", call, end)
 	}
-	return fmt.Errorf("kafka: %s: %w; the last try: %w", call, end, last)
+	return &timeoutError{call: call, end: end, last: last}
 }
+
+// A timeoutError is the error of a call whose time ran out after a try that failed.
+type timeoutError struct {
+	call      string
+	end, last error
+}
+
+func (e *timeoutError) Error() string {
+	return "kafka: " + e.call + ": " + e.end.Error() + "; the last try: " + innerText(e.last)
+}
+
+func (e *timeoutError) Unwrap() []error { return []error{e.end, e.last} }
 
 // callFailed says which call has failed with err, which can be found in it.
 func callFailed(call string, err error) error {

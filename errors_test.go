@@ -109,10 +109,11 @@ func TestErrors_TimedOutSaysWhatKeptTheCallFromSucceeding(t *testing.T) {
 	ctx, cancel := context.WithTimeout(t.Context(), time.Nanosecond)
 	defer cancel()
 	<-ctx.Done()
-	err := timedOut("EndOffsets", ctx, protocol.NotLeaderOrFollower)
+	last := &BrokerError{API: "ListOffsets", Broker: "7", Code: protocol.NotLeaderOrFollower}
+	err := timedOut("EndOffsets", ctx, last)
 	require.ErrorIs(t, err, context.DeadlineExceeded)
 	require.ErrorIs(t, err, protocol.NotLeaderOrFollower)
-	require.ErrorContains(t, err, "EndOffsets")
+	require.ErrorContains(t, err, "kafka: EndOffsets: context deadline exceeded; the last try: ListOffsets at broker 7: NOT_LEADER_OR_FOLLOWER")
 
 	stopped, end := context.WithCancelCause(t.Context())
 	end(ErrConsumerStopped)
@@ -128,7 +129,9 @@ func TestErrors_OfTheGroupSayWhoRefusedWhat(t *testing.T) {
 	}{
 		{&errGroup{node: 7, code: protocol.InvalidGroupID}, "OffsetFetch of group billing at broker 7: INVALID_GROUP_ID"},
 		{&errGroup{node: 7, code: protocol.GroupAuthorizationFailed}, `group "billing": OffsetFetch at broker 7: GROUP_AUTHORIZATION_FAILED`},
-		{groupFailure("JoinGroup", protocol.GroupAuthorizationFailed), `group "billing": JoinGroup: GROUP_AUTHORIZATION_FAILED`},
+		{groupFailure("JoinGroup", answerer{}, protocol.GroupAuthorizationFailed), `group "billing": JoinGroup: GROUP_AUTHORIZATION_FAILED`},
+		{groupFailure("Heartbeat", answerer{broker: "7"}, protocol.FencedInstanceID), `Heartbeat of group billing at broker 7: FENCED_INSTANCE_ID`},
+		{groupFailure("JoinGroup", answerer{broker: "7"}, protocol.ClusterAuthorizationFailed), `for cluster: JoinGroup at broker 7: CLUSTER_AUTHORIZATION_FAILED`},
 		{&cluster.CoordinatorError{Group: "billing", Node: 3, Message: "not you", Err: protocol.GroupAuthorizationFailed}, `FindCoordinator at broker 3: GROUP_AUTHORIZATION_FAILED`},
 		{&cluster.CoordinatorError{Group: "billing", Node: -1, Err: protocol.InvalidGroupID}, `FindCoordinator of group billing: INVALID_GROUP_ID`},
 		{&broker.RequestError{API: protocol.KeyOffsetCommit, Addr: "b:9092", Err: protocol.UnsupportedVersion}, "OffsetCommit of group billing at broker b:9092: UNSUPPORTED_VERSION"},

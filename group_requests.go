@@ -36,9 +36,9 @@ func (g *group) join(ctx context.Context, a actJoin) {
 		g.post(evJoined{round: a.round, joinAnswer: joinAnswer{err: err, ours: true}})
 		return
 	}
-	resp, err := g.callLong(ctx, req)
+	resp, by, err := g.callLong(ctx, req)
 	if err != nil {
-		g.post(evJoined{round: a.round, joinAnswer: joinFailure(err)})
+		g.post(evJoined{round: a.round, joinAnswer: joinFailure(by, err)})
 		return
 	}
 	r := resp.(*protocol.JoinGroupResponse)
@@ -55,7 +55,7 @@ func (g *group) join(ctx context.Context, a actJoin) {
 	}
 	g.mu.Unlock()
 	g.post(evJoined{round: a.round, joinAnswer: joinAnswer{
-		code: r.ErrorCode, memberID: r.MemberID, generation: r.GenerationID, protocol: name, leader: r.Leader != "" && r.Leader == r.MemberID,
+		by: by, code: r.ErrorCode, memberID: r.MemberID, generation: r.GenerationID, protocol: name, leader: r.Leader != "" && r.Leader == r.MemberID,
 	}})
 }
 
@@ -82,7 +82,7 @@ func (c *Consumer) offers(name string) bool {
 
 // callLong sends what the coordinator answers only when every member has joined. Meanwhile metadata is asked for every now
 // and then: where it shows that the coordinator is no more, its connections are closed, and the call ends.
-func (g *group) callLong(ctx context.Context, req protocol.Request) (protocol.Response, error) {
+func (g *group) callLong(ctx context.Context, req protocol.Request) (protocol.Response, answerer, error) {
 	cfg := &g.c.cfg
 	ctx, cancel := context.WithCancel(ctx)
 	defer cancel()
@@ -99,9 +99,9 @@ const longCallLook = 3 * time.Second
 
 // joinFailure is the answer for a request that brought none. Kafka's error codes, such as those of finding the
 // coordinator, count as if JoinGroup had answered with them.
-func joinFailure(err error) joinAnswer {
+func joinFailure(by answerer, err error) joinAnswer {
 	if code, ok := errors.AsType[protocol.ErrorCode](err); ok {
-		return joinAnswer{code: code}
+		return joinAnswer{by: by, code: code}
 	}
 	if !cluster.IsRetriable(err) && !errors.Is(err, context.Canceled) {
 		return joinAnswer{err: err, hopeless: true}
@@ -197,10 +197,10 @@ func (g *group) sync(ctx context.Context, a actSync) {
 		}
 		req.Assignments = assignments
 	}
-	resp, err := g.callLong(ctx, req)
+	resp, by, err := g.callLong(ctx, req)
 	if err != nil {
 		if code, ok := errors.AsType[protocol.ErrorCode](err); ok {
-			g.post(evSynced{round: a.round, code: code})
+			g.post(evSynced{round: a.round, by: by, code: code})
 			return
 		}
 		g.post(evSynced{round: a.round, err: err})
@@ -211,7 +211,7 @@ func (g *group) sync(ctx context.Context, a actSync) {
 		r.ErrorCode = protocol.InconsistentGroupProtocol
 	}
 	if r.ErrorCode != protocol.None {
-		g.post(evSynced{round: a.round, code: r.ErrorCode})
+		g.post(evSynced{round: a.round, by: by, code: r.ErrorCode})
 		return
 	}
 	_, assignment, err := protocol.DecodeConsumerProtocolAssignment(r.Assignment)
@@ -233,16 +233,16 @@ func (g *group) beat(ctx context.Context, a actBeat) {
 	cfg := &g.c.cfg
 	who := g.identity()
 	req := &protocol.HeartbeatRequest{GroupID: cfg.groupID, GenerationID: who.generation, MemberID: who.member, GroupInstanceID: instanceOf(who.instance)}
-	resp, err := g.call(ctx, cluster.KindGeneral, req, min(cfg.requestTimeout, max(cfg.sessionTimeout/3, time.Second)))
+	resp, by, err := g.call(ctx, cluster.KindGeneral, req, min(cfg.requestTimeout, max(cfg.sessionTimeout/3, time.Second)))
 	if err != nil {
 		code, ok := errors.AsType[protocol.ErrorCode](err)
 		if ok {
 			err = nil
 		}
-		g.post(evBeat{beats: a.beats, code: code, err: err})
+		g.post(evBeat{beats: a.beats, by: by, code: code, err: err})
 		return
 	}
-	g.post(evBeat{beats: a.beats, code: resp.(*protocol.HeartbeatResponse).ErrorCode})
+	g.post(evBeat{beats: a.beats, by: by, code: resp.(*protocol.HeartbeatResponse).ErrorCode})
 }
 
 // leave tells the coordinator that this member goes.
@@ -263,7 +263,7 @@ func (g *group) sayLeave(ctx context.Context, a actLeave) error {
 	for attempt := 1; ; attempt++ {
 		req := &protocol.LeaveGroupRequest{GroupID: g.c.cfg.groupID, MemberID: a.memberID}
 		req.Members = []protocol.LeaveGroupRequestMember{{MemberID: a.memberID, Reason: &a.reason}}
-		resp, err := g.call(ctx, cluster.KindGeneral, req, 0)
+		resp, by, err := g.call(ctx, cluster.KindGeneral, req, 0)
 		code, coded := errors.AsType[protocol.ErrorCode](err)
 		if err == nil {
 			code = leaveCode(resp.(*protocol.LeaveGroupResponse))
@@ -277,10 +277,10 @@ func (g *group) sayLeave(ctx context.Context, a actLeave) error {
 			g.do(ctx, actForgetCoordinator{})
 		case groupRetry:
 		default:
-			return groupFailure("LeaveGroup", code)
+			return groupFailure("LeaveGroup", by, code)
 		}
 		if !sleep(ctx, backoff.After(attempt)) {
-			return errors.Join(ctx.Err(), groupFailure("LeaveGroup", code))
+			return errors.Join(ctx.Err(), groupFailure("LeaveGroup", by, code))
 		}
 	}
 }

@@ -1,6 +1,7 @@
 package kafka
 
 import (
+	"cmp"
 	"time"
 
 	"github.com/seed-7379b4e8/kafka/internal/cluster"
@@ -27,10 +28,11 @@ type membership struct {
 	turn    uint64 // counts give-ups and leaves, in the same way
 	attempt int    // failures in a row
 	retryAt time.Time
-	over    bool  // the consumer stops: what is wanted from now on is not
-	parked  bool  // left for want of polls; the next one brings it back
-	fatal   error // no more joins, ever
-	told    bool  // Get calls tell an error
+	over    bool     // the consumer stops: what is wanted from now on is not
+	parked  bool     // left for want of polls; the next one brings it back
+	fatal   error    // no more joins, ever
+	told    bool     // Get calls tell an error
+	by      answerer // who gave the answer that is being taken in
 
 	beatAt  time.Time // when the next heartbeat is due; zero: none is
 	beating bool      // one is out
@@ -94,6 +96,7 @@ type (
 	}
 	evSynced struct {
 		round uint64
+		by    answerer
 		code  protocol.ErrorCode
 		err   error // no answer
 	}
@@ -103,6 +106,7 @@ type (
 	}
 	evBeat struct {
 		beats uint64
+		by    answerer
 		code  protocol.ErrorCode
 		err   error
 	}
@@ -114,6 +118,7 @@ type (
 
 // A joinAnswer is what came of a JoinGroup.
 type joinAnswer struct {
+	by         answerer
 	code       protocol.ErrorCode
 	err        error // no answer
 	hopeless   bool  // and asking again cannot help by itself
@@ -155,6 +160,7 @@ func (m *membership) step(now time.Time, event any) []any {
 }
 
 func (m *membership) take(now time.Time, event any) []any {
+	m.by = answerer{}
 	switch e := event.(type) {
 	case evWanted:
 		if m.over {
@@ -181,6 +187,7 @@ func (m *membership) take(now time.Time, event any) []any {
 			m.state = memberIdle
 		}
 	case evJoined:
+		m.by = e.by
 		if m.state == memberJoining && e.round == m.round {
 			return m.joined(now, e.joinAnswer)
 		}
@@ -189,6 +196,7 @@ func (m *membership) take(now time.Time, event any) []any {
 		}
 		return m.lateJoin(e.joinAnswer)
 	case evSynced:
+		m.by = e.by
 		if m.state == memberSyncing && e.round == m.round {
 			return m.synced(now, e.code, e.err)
 		}
@@ -200,6 +208,7 @@ func (m *membership) take(now time.Time, event any) []any {
 			}
 		}
 	case evBeat:
+		m.by = e.by
 		if e.beats == m.beats {
 			return m.beat(now, e.code, e.err)
 		}
@@ -365,16 +374,20 @@ func (m *membership) again(now time.Time, reason string) []any {
 	return nil
 }
 
-// A groupRefusal is the code with which a coordinator refused a member.
+// An answerer is who gave an answer, as far as that is known: to which request, the broker, and its own words.
+type answerer struct{ api, broker, message string }
+
+// A groupRefusal is the code with which a coordinator, or who was asked for it, refused a member.
 type groupRefusal struct {
-	api  string
+	by   answerer
 	code protocol.ErrorCode
 }
 
-func (e *groupRefusal) Error() string { return e.api + ": " + e.code.Error() }
+func (e *groupRefusal) Error() string { return e.by.api + ": " + e.code.Error() }
 func (e *groupRefusal) Unwrap() error { return e.code }
 
-// groupFailure makes the error for a code that ends a join.
-func groupFailure(api string, code protocol.ErrorCode) error {
-	return &groupRefusal{api: api, code: code}
+// groupFailure makes the error for a code that ends a join; api is what was asked, where by does not say.
+func groupFailure(api string, by answerer, code protocol.ErrorCode) error {
+	by.api = cmp.Or(by.api, api)
+	return &groupRefusal{by: by, code: code}
 }

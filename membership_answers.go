@@ -129,9 +129,9 @@ func (m *membership) joined(now time.Time, a joinAnswer) []any {
 	case groupCoordinator:
 		return append(m.again(now, "the coordinator has moved"), actForgetCoordinator{})
 	case groupFail:
-		return m.fail(now, groupFailure("JoinGroup", a.code), false)
+		return m.fail(now, groupFailure("JoinGroup", m.by, a.code), false)
 	case groupFatal:
-		return m.fail(now, groupFailure("JoinGroup", a.code), true)
+		return m.fail(now, groupFailure("JoinGroup", m.by, a.code), true)
 	}
 	return m.again(now, m.reason)
 }
@@ -154,9 +154,9 @@ func (m *membership) synced(now time.Time, code protocol.ErrorCode, err error) [
 	case groupCoordinator:
 		return append(m.again(now, "the coordinator has moved"), actForgetCoordinator{})
 	case groupFail:
-		return m.fail(now, groupFailure("SyncGroup", code), false)
+		return m.fail(now, groupFailure("SyncGroup", m.by, code), false)
 	case groupFatal:
-		return m.fail(now, groupFailure("SyncGroup", code), true)
+		return m.fail(now, groupFailure("SyncGroup", m.by, code), true)
 	}
 	m.state = memberIdle
 	m.wantRejoin("a rebalance began before the last one ended")
@@ -221,7 +221,7 @@ func (m *membership) beat(now time.Time, code protocol.ErrorCode, err error) []a
 		return []any{actForgetCoordinator{}}
 	case groupFail:
 		m.told = true
-		return []any{actTell{err: groupFailure("Heartbeat", code)}}
+		return []any{actTell{err: groupFailure("Heartbeat", m.by, code)}}
 	}
 	return nil
 }
@@ -238,7 +238,7 @@ func (m *membership) refused(api string, code protocol.ErrorCode) []any {
 		}
 		return m.lose("the group has rebalanced without this member")
 	case protocol.FencedInstanceID:
-		m.fatal, m.told = groupFailure(api, code), true
+		m.fatal, m.told = groupFailure(api, m.by, code), true
 		return append([]any{actTell{err: m.fatal}}, m.lose("another consumer has the group instance id")...)
 	case protocol.RebalanceInProgress:
 		if m.state == memberStable || m.state == memberApplying {

@@ -172,9 +172,9 @@ func (s *offsetSearch) round(ctx context.Context, fresh bool) error {
 		part, ok := meta.Partition(tp.Topic, tp.Partition)
 		switch {
 		case !ok:
-			s.unknown(tp, meta.Topics[tp.Topic])
+			s.unknown(tp, meta)
 		case part.Leader < 0:
-			s.last = brokerError("Metadata", "", tp, protocol.LeaderNotAvailable)
+			s.last = withoutLeader(meta, tp)
 		default:
 			byLeader[part.Leader] = append(byLeader[part.Leader], offsetQuestion{tp: tp, timestamp: ts, leaderEpoch: part.LeaderEpoch})
 		}
@@ -200,17 +200,14 @@ func (s *offsetSearch) metadata(ctx context.Context, fresh bool) (*cluster.Metad
 }
 
 // unknown is for a partition that a fresh metadata answer does not have.
-func (s *offsetSearch) unknown(tp TopicPartition, t *cluster.Topic) {
-	code := protocol.UnknownTopicOrPartition
-	if t != nil && t.Err != protocol.None {
-		code = t.Err
-	}
-	if code.Retriable() && code != protocol.UnknownTopicOrPartition {
-		s.last = brokerError("Metadata", "", tp, code)
+func (s *offsetSearch) unknown(tp TopicPartition, meta *cluster.Metadata) {
+	err := unknownPartition(meta, tp)
+	if t := meta.Topics[tp.Topic]; t != nil && t.Err.Retriable() && t.Err != protocol.UnknownTopicOrPartition {
+		s.last = err
 		return
 	}
 	delete(s.pending, tp)
-	s.failed = append(s.failed, brokerError("Metadata", "", tp, code))
+	s.failed = append(s.failed, err)
 }
 
 // ask puts the questions to the leaders, all at the same time.

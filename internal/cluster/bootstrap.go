@@ -202,7 +202,7 @@ func (c *Client) trySeed(ctx context.Context, addr string, req *protocol.Metadat
 	resp, version, err := conn.Do(ctx, req, broker.CallOptions{Timeout: c.cfg.Broker.ConnectTimeout})
 	var a answer
 	if err == nil {
-		a, err = readAnswer(req, resp, version)
+		a, err = readAnswer(req, resp, version, addr)
 	}
 	if err != nil {
 		conn.Close(broker.ErrClosed)

@@ -18,7 +18,8 @@ const sparePartitions = 1024
 type answer struct {
 	resp    *protocol.MetadataResponse
 	version int16
-	all     bool // all topics were asked for
+	all     bool   // all topics were asked for
+	from    string // the broker that gave it: its node id, or the bootstrap address
 }
 
 // usable says whether the answer can be used at all. One without brokers says nothing; a broker gives it
@@ -36,7 +37,7 @@ func (a answer) usable() error {
 // merge gives the view after a usable answer. keep says which topics are still tracked.
 func merge(old *Metadata, a answer, keep func(topic string) bool) *Metadata {
 	m := emptyMetadata()
-	m.All = a.all
+	m.All, m.From = a.all, a.from
 	if a.resp.ClusterID != nil {
 		m.ClusterID = *a.resp.ClusterID
 	}
@@ -53,7 +54,7 @@ func merge(old *Metadata, a answer, keep func(topic string) bool) *Metadata {
 		if t.Name == nil || !keep(*t.Name) {
 			continue
 		}
-		m.put(mergeTopic(old.Topics[*t.Name], t, a.version))
+		m.put(mergeTopic(old.Topics[*t.Name], t, a))
 	}
 	m.keepLeaders(old)
 	return m
@@ -85,15 +86,15 @@ func brokerOf(id int32, host string, port int32, rack *string) (Broker, bool) {
 
 // mergeTopic gives a topic after an answer. With an error, what was known stays: the topic may be moving or, on a
 // broker that lags, not be there yet. A new topic id is another topic, of which nothing old is true.
-func mergeTopic(old *Topic, t *protocol.MetadataResponseTopic, version int16) *Topic {
-	n := &Topic{Name: *t.Name, ID: t.TopicID, Internal: t.IsInternal, Err: t.ErrorCode}
+func mergeTopic(old *Topic, t *protocol.MetadataResponseTopic, a answer) *Topic {
+	n := &Topic{Name: *t.Name, ID: t.TopicID, Internal: t.IsInternal, Err: t.ErrorCode, From: a.from}
 	if t.ErrorCode != protocol.None {
 		if old != nil {
 			n.ID, n.Internal, n.Partitions = old.ID, old.Internal, old.Partitions
 		}
 		return n
 	}
-	n.Partitions = partitionsOf(t, version)
+	n.Partitions = partitionsOf(t, a.version)
 	if old == nil || old.ID != n.ID {
 		return n
 	}

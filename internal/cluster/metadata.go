@@ -19,6 +19,8 @@ type Metadata struct {
 	ByID map[protocol.UUID]*Topic
 	// All says that the last answer was about every topic of the cluster.
 	All bool
+	// From is the broker that gave the last answer: its node id, or the bootstrap address.
+	From string
 }
 
 // Broker is a broker as it advertises itself.
@@ -40,6 +42,8 @@ type Topic struct {
 	Internal bool
 	// Err is the topic's error in the last answer. Partitions known from before are kept beside it.
 	Err protocol.ErrorCode
+	// From is the broker that gave that answer, as in Metadata.
+	From string
 	// Partitions is dense: Partitions[i] is partition i.
 	Partitions []Partition
 }

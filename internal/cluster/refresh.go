@@ -4,6 +4,7 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"strconv"
 	"time"
 
 	"github.com/seed-7379b4e8/kafka/internal/broker"
@@ -94,13 +95,13 @@ func (c *Client) askMetadata(ctx context.Context, req *protocol.MetadataRequest)
 		if err != nil {
 			return answer{}, err
 		}
-		return readAnswer(req, resp, version)
+		return readAnswer(req, resp, version, strconv.Itoa(int(id)))
 	})
 }
 
-// readAnswer judges a metadata response.
-func readAnswer(req *protocol.MetadataRequest, resp protocol.Response, version int16) (answer, error) {
-	a := answer{resp: resp.(*protocol.MetadataResponse), version: version, all: req.Topics == nil}
+// readAnswer judges a metadata response of the broker from.
+func readAnswer(req *protocol.MetadataRequest, resp protocol.Response, version int16, from string) (answer, error) {
+	a := answer{resp: resp.(*protocol.MetadataResponse), version: version, all: req.Topics == nil, from: from}
 	return a, a.usable()
 }
 

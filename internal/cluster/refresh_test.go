@@ -276,6 +276,8 @@ func TestFetchMetadata_LeavesTheViewAlone(t *testing.T) {
 		require.NoError(t, err)
 		require.Len(t, m.Topics["b"].Partitions, 3)
 		require.Equal(t, protocol.UnknownTopicOrPartition, m.Topics["missing"].Err)
+		require.Equal(t, []string{"1", "1"}, []string{m.From, m.Topics["missing"].From}, "who says so")
+		require.Equal(t, fake.Addr(1), view.From, "the bootstrap address, whoever that is")
 		m, err = c.FetchMetadata(t.Context(), nil)
 		require.NoError(t, err)
 		require.Len(t, m.Topics, 2)
