@@ -6,6 +6,8 @@ import (
 	"fmt"
 	"maps"
 	"time"
+
+	"github.com/seed-7379b4e8/kafka/protocol"
 )
 
 // Position gives the offset of the next message to be handed out. It waits until that is known, also for a partition
@@ -27,17 +29,16 @@ func (c *Consumer) Position(ctx context.Context, tp TopicPartition) (int64, erro
 			}
 			return 0, err
 		}
-		var last error
 		switch {
 		case err != nil: // the rebalance that is under way may bring it back
 		case p.known:
 			defer s.mu.Unlock()
 			return p.position, nil
 		case p.failure != nil:
-			last = p.failure.err
-			if _, none := errors.AsType[*NoOffsetForPartitionError](last); none {
+			told := p.failure.err
+			if _, none := errors.AsType[*NoOffsetForPartitionError](told); none {
 				s.mu.Unlock()
-				return 0, last // waiting does not help
+				return 0, told // waiting does not help
 			}
 		}
 		changed := s.watch()
@@ -45,9 +46,37 @@ func (c *Consumer) Position(ctx context.Context, tp TopicPartition) (int64, erro
 		select {
 		case <-changed:
 		case <-ctx.Done():
-			return 0, timedOut("Position of "+tp.String(), ctx, last)
+			return 0, timedOut("Position of "+tp.String(), ctx, c.whyNoPosition(tp))
 		}
 	}
+}
+
+// whyNoPosition is what is known to keep a partition from having a position; nil where nothing has gone wrong.
+func (c *Consumer) whyNoPosition(tp TopicPartition) error {
+	meta, unanswered := c.cluster.Metadata(), c.cluster.RefreshFailure()
+	c.sub.mu.Lock()
+	defer c.sub.mu.Unlock()
+	p := c.sub.get(tp)
+	switch {
+	case p == nil && c.group != nil:
+		return c.group.failed()
+	case p == nil:
+		return nil
+	case p.failure != nil:
+		return p.failure.err
+	}
+	part, there := meta.Partition(tp.Topic, tp.Partition)
+	switch t := meta.Topics[tp.Topic]; {
+	case t == nil:
+		return unanswered
+	case !there || t.Err != protocol.None:
+		return unknownPartition(meta, tp)
+	case p.asking.last != nil:
+		return p.asking.last.err
+	case part.Leader < 0:
+		return withoutLeader(meta, tp)
+	}
+	return unanswered
 }
 
 // Seek sets the position: the next message handed out is the first at or behind offset. What was buffered is dropped.

@@ -24,7 +24,7 @@ func (m *simMember) lookUp(parts []*simOwned) {
 	}
 	again := func() {
 		parts[0].asking.attempts++
-		m.later(m.m.cfg.backoff.After(parts[0].asking.attempts), func() { m.lookUp(parts) })
+		m.later(m.m.cfg.backoff.After(int(parts[0].asking.attempts)), func() { m.lookUp(parts) })
 	}
 	node := m.nodeNow()
 	m.request(false, simAnswer, func() func() {

@@ -73,10 +73,14 @@ var started = &startAt{from: -1}
 
 // asking is how far the question for a partition's position, or whether it holds, has come.
 type asking struct {
-	asked    bool      // a lookup is under way
-	retryAt  time.Time // not before
-	attempts int
+	asked    bool // a lookup is under way
+	attempts int32
+	retryAt  time.Time      // not before
+	last     *lookupFailure // why the last lookup found nothing; nil: none has failed
 }
+
+// A lookupFailure is why a lookup found nothing, for all the partitions that it was for.
+type lookupFailure struct{ err error }
 
 // fetchState is the fetcher's: what to ask whom for next.
 type fetchState struct {

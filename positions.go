@@ -2,6 +2,7 @@ package kafka
 
 import (
 	"context"
+	"errors"
 	"fmt"
 	"log/slog"
 	"time"
@@ -78,7 +79,7 @@ func (s *subscription) questions(now time.Time) lookups {
 			continue
 		}
 		l := lookup{
-			p: p, epoch: p.epoch, reset: p.start.reset, attempts: p.asking.attempts,
+			p: p, epoch: p.epoch, reset: p.start.reset, attempts: int(p.asking.attempts),
 			offset: p.fetch.offset, lastEpoch: p.fetch.lastEpoch, leaderEpoch: p.fetch.leaderEpoch,
 		}
 		switch leader := p.fetch.leader; {
@@ -113,7 +114,7 @@ func (c *Consumer) settleLookups(parts []lookup, refresh string, take func(l *lo
 		p.asking.asked = false
 		if take(l, out) {
 			p.asking.attempts++
-			p.asking.retryAt = time.Now().Add(backoff.After(p.asking.attempts))
+			p.asking.retryAt = time.Now().Add(backoff.After(int(p.asking.attempts)))
 		}
 	}
 	c.sub.mu.Unlock()
@@ -154,20 +155,26 @@ func (c *Consumer) lookUpCommitted(ctx context.Context, parts []lookup) {
 	if ctx.Err() != nil {
 		return
 	}
+	unanswered := &lookupFailure{errors.New("the coordinator left the partition out of its OffsetFetch answer")}
+	if err != nil {
+		unanswered.err = c.groupError("OffsetFetch", err)
+	}
 	c.settleLookups(parts, "", func(l *lookup, out *lookupResult) bool {
 		p := l.p
 		a, ok := answers[p.tp]
 		switch {
 		case err != nil:
-			if !committedMayPass(err) {
-				c.sub.fail(p, c.groupError("OffsetFetch", err))
+			if p.asking.last = unanswered; !committedMayPass(err) {
+				c.sub.fail(p, unanswered.err)
 			}
 			return true
 		case !ok:
+			p.asking.last = unanswered
 			return true // an answer that is not there does not mean that nothing is committed
 		case a.code.Err() != nil:
-			if actionForCommitted(a.code) == committedFail {
-				c.sub.fail(p, brokerError("OffsetFetch", fmt.Sprint(a.node), p.tp, a.code))
+			refused := &lookupFailure{brokerError("OffsetFetch", fmt.Sprint(a.node), p.tp, a.code)}
+			if p.asking.last = refused; actionForCommitted(a.code) == committedFail {
+				c.sub.fail(p, refused.err)
 			}
 			return true
 		case a.Offset < 0 && p.start.hasFallback:
@@ -179,6 +186,7 @@ func (c *Consumer) lookUpCommitted(ctx context.Context, parts []lookup) {
 			return false
 		case a.Offset < 0:
 			p.start = p.start.with(func(s *startAt) { s.committed = false })
+			p.asking.last = nil
 			c.sub.healed(p)
 			return false
 		}
@@ -202,15 +210,16 @@ func (c *Consumer) lookUpEnds(ctx context.Context, node int32, parts []lookup) {
 	if ctx.Err() != nil {
 		return
 	}
-	refresh := ""
+	refresh, unanswered := "", &lookupFailure{fmt.Errorf("broker %d left the partition out of its ListOffsets answer", node)}
 	if err != nil {
-		refresh = "ListOffsets failed: " + err.Error()
+		refresh, unanswered.err = "ListOffsets failed: "+err.Error(), err
 	}
 	c.settleLookups(parts, refresh, func(l *lookup, out *lookupResult) bool {
 		p := l.p
 		a, ok := answers[p.tp]
 		switch {
 		case !ok:
+			p.asking.last = unanswered
 			return true
 		case a.code == protocol.None && a.offset >= 0:
 			c.positioned(p, a, out)
@@ -219,6 +228,8 @@ func (c *Consumer) lookUpEnds(ctx context.Context, node int32, parts []lookup) {
 			p.start = p.start.with(func(s *startAt) { s.reset = ResetLatest })
 			return false
 		}
+		refused := &lookupFailure{brokerError("ListOffsets", fmt.Sprint(node), p.tp, a.code)}
+		p.asking.last = refused
 		switch action := actionForListOffsets(a.code); {
 		case action == offsetsNothing && l.reset.kind == resetByDuration:
 			p.start = p.start.with(func(s *startAt) { s.reset = ResetLatest })
@@ -226,7 +237,7 @@ func (c *Consumer) lookUpEnds(ctx context.Context, node int32, parts []lookup) {
 		case action == offsetsRefresh:
 			out.refresh = a.code.Name() + " for " + p.tp.String()
 		case action == offsetsFail, action == offsetsNothing: // the ends of a log always exist
-			c.sub.fail(p, brokerError("ListOffsets", fmt.Sprint(node), p.tp, a.code))
+			c.sub.fail(p, refused.err)
 		}
 		return true
 	})

@@ -24,18 +24,19 @@ type Client struct {
 	wakeRefresh chan struct{} // capacity 1: the refresh loop has something to look at
 	wakeReaper  chan struct{} // capacity 1: a connection has come up
 
-	mu       sync.Mutex // guards what follows; never held across I/O, channels or callbacks
-	state    lifecycle
-	nodes    map[int32]*node
-	meta     *Metadata
-	changed  chan struct{} // closed and replaced with meta
-	topics   map[string]bool
-	all      bool // all topics are tracked
-	refresh  refreshState
-	groups   map[string]int32 // coordinators by group
-	refusers map[string]int32 // by group, who could not name its coordinator the last time
-	dialing  map[*dial]string // addresses of the dials that run, for what Close has to say
-	lastSeen map[string]error // latest failure per bootstrap address
+	mu         sync.Mutex // guards what follows; never held across I/O, channels or callbacks
+	state      lifecycle
+	nodes      map[int32]*node
+	meta       *Metadata
+	changed    chan struct{} // closed and replaced with meta
+	topics     map[string]bool
+	all        bool // all topics are tracked
+	refresh    refreshState
+	refreshErr error            // why the last attempt failed; nil: it has not
+	groups     map[string]int32 // coordinators by group
+	refusers   map[string]int32 // by group, who could not name its coordinator the last time
+	dialing    map[*dial]string // addresses of the dials that run, for what Close has to say
+	lastSeen   map[string]error // latest failure per bootstrap address
 }
 
 // lifecycle is where a Client stands.

@@ -53,6 +53,13 @@ func (c *Client) Refresh(reason string) {
 	kick(c.wakeRefresh)
 }
 
+// RefreshFailure is why the last attempt to refresh the view failed; nil where it has not.
+func (c *Client) RefreshFailure() error {
+	c.mu.Lock()
+	defer c.mu.Unlock()
+	return c.refreshErr
+}
+
 // FetchMetadata asks for topics (nil: all of them) and gives the answer by itself; the tracked topics and the
 // shared view stay as they are. One attempt over all brokers that can be asked.
 func (c *Client) FetchMetadata(ctx context.Context, topics []string) (*Metadata, error) {
@@ -193,6 +200,7 @@ func (c *Client) refreshed(a answer, seed *broker.Conn, err error) {
 	maxAge := time.Duration(float64(c.cfg.MetadataMaxAge) * (0.9 + 0.2*c.cfg.Rand()))
 	c.mu.Lock()
 	c.refresh.done(at, err, maxAge, c.cfg.backoff())
+	c.refreshErr = err
 	var gone []*broker.Conn
 	if err == nil {
 		if old := c.meta.ClusterID; old != "" && a.resp.ClusterID != nil && *a.resp.ClusterID != old {
