@@ -66,6 +66,10 @@
 // What is fetched and not yet handed out is bounded by [WithMaxBufferedBytes], a single batch by [WithMaxBatchBytes]. Memory
 // is charged before it is taken. What has been handed out is the application's.
 //
+// # Not there yet
+//
+// TLS and SASL: only plaintext listeners without authentication can be read from, but for what [WithDialer] brings.
+//
 // # More
 //
 // The folder docs has a guide, every option, every error, what to watch in operation, and the design. The folder examples
