@@ -181,7 +181,7 @@ func defaultConfig() config {
 
 // WithBootstrapServers names brokers to learn the cluster from, as "host:port" or "host" (port 9092 then). They are
 // tried in random order, every address of a name, until one answers; the whole cluster is learned from it.
-// Default: localhost:9092.
+// Default: localhost:9092. Range: at least one.
 func WithBootstrapServers(addrs ...string) ConsumerOption {
 	return func(c *config) { c.bootstrap = append([]string(nil), addrs...) }
 }
@@ -192,12 +192,14 @@ func WithClientID(id string) ConsumerOption {
 	return func(c *config) { c.clientID = id }
 }
 
-// WithTopics subscribes to the topics at Start, as [Consumer.Subscribe] does.
+// WithTopics subscribes to the topics at Start, as [Consumer.Subscribe] does. Default: none. Range: at least one legal topic
+// name; excludes WithPattern.
 func WithTopics(topics ...string) ConsumerOption {
 	return func(c *config) { c.topics, c.topicsSet = append([]string(nil), topics...), true }
 }
 
-// WithPattern subscribes at Start to the topics that match, as [Consumer.SubscribePattern] does. It excludes WithTopics.
+// WithPattern subscribes at Start to the topics whose whole name matches, as [Consumer.SubscribePattern] does. Default: none.
+// Range: RE2 syntax, not empty; excludes WithTopics.
 func WithPattern(re string) ConsumerOption {
 	return func(c *config) { c.pattern, c.patternSet = re, true }
 }
@@ -221,7 +223,7 @@ func WithGroupID(id string) ConsumerOption {
 
 // WithGroupInstanceID makes this a static member of the group (KIP-345): its place, and its partitions, are kept for the
 // session timeout while it is away, so that a restart causes no rebalance. Each running consumer needs an id of its own;
-// of two with the same, the older is fenced for good. Default: none. Range: not empty, with a group id.
+// of two with the same, the older is fenced for good. Default: none. Range: 1 to 249 bytes, with a group id.
 func WithGroupInstanceID(id string) ConsumerOption {
 	return func(c *config) { c.instanceID, c.instanceSet = id, true }
 }
@@ -244,7 +246,8 @@ func WithGroupProtocol(p GroupProtocol) ConsumerOption {
 // WithAssignors offers the group ways to share partitions, in order of preference; all members have to share one. One
 // eager assignor in the list makes the member eager: it gives everything up before each rebalance. The default joins
 // nearly every existing group, and is eager as Java's; for groups of your own, WithAssignors(CooperativeStickyAssignor)
-// keeps what stays through a rebalance. Default: RangeAssignor, CooperativeStickyAssignor, RoundRobinAssignor.
+// keeps what stays through a rebalance. Default: RangeAssignor, CooperativeStickyAssignor, RoundRobinAssignor. Range: at
+// least one, each name once.
 func WithAssignors(a ...Assignor) ConsumerOption {
 	return func(c *config) { c.assignors = append([]Assignor(nil), a...) }
 }
@@ -311,7 +314,7 @@ func WithIsolationLevel(l IsolationLevel) ConsumerOption {
 }
 
 // WithFetchMinBytes makes a broker wait, for up to WithFetchMaxWait, until it has n bytes to answer a fetch with. More
-// than 1 trades latency for fewer requests. Default: 1. Range: 1 to 2 GiB−1.
+// than 1 trades latency for fewer requests. Default: 1. Range: 1 to 2 GiB−1, at most WithFetchMaxBytes.
 func WithFetchMinBytes(n int) ConsumerOption {
 	return func(c *config) { c.fetchMinBytes = n }
 }
@@ -335,7 +338,7 @@ func WithFetchMaxWait(d time.Duration) ConsumerOption {
 }
 
 // WithMaxPollRecords bounds how many messages one GetMany returns. It has no influence on what is fetched.
-// Default: 500; 0: no limit.
+// Default: 500. Range: 0 to 2147483647; 0: no limit.
 func WithMaxPollRecords(n int) ConsumerOption {
 	return func(c *config) { c.maxPollRecords = n }
 }

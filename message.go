@@ -62,7 +62,7 @@ type Header struct {
 type Message struct {
 	Topic       string
 	Partition   int32
-	LeaderEpoch int32 // of the batch's leader (KIP-320); -1 when the broker gave none
+	LeaderEpoch int32 // of the batch's leader (KIP-320); -1 when the broker gave none. Behind Offset it would take 8 bytes more.
 	Offset      int64
 	// Timestamp is in UTC with a precision of milliseconds; the zero time for NoTimestamp.
 	Timestamp     time.Time

@@ -119,7 +119,7 @@ func TestNewConsumerAcceptsTheRanges(t *testing.T) {
 		{"WithFetchMinBytes", kafka.WithFetchMinBytes, 1, math.MaxInt32, true, true, []kafka.ConsumerOption{kafka.WithFetchMaxBytes(math.MaxInt32)}, "1 to 2 GiB−1"},
 		{"WithFetchMaxBytes", kafka.WithFetchMaxBytes, 1, math.MaxInt32, true, true, nil, "1 to 2 GiB−1"},
 		{"WithMaxPartitionFetchBytes", kafka.WithMaxPartitionFetchBytes, 1, math.MaxInt32, true, true, nil, "1 to 2 GiB−1"},
-		{"WithMaxPollRecords", kafka.WithMaxPollRecords, 0, math.MaxInt32, true, false, nil, "0 and up"},
+		{"WithMaxPollRecords", kafka.WithMaxPollRecords, 0, math.MaxInt32, true, true, nil, "0 to 2147483647"},
 		{"WithMaxBufferedBytes", kafka.WithMaxBufferedBytes, 128 * mib, math.MaxInt64, true, false, nil, "four times WithMaxBatchBytes and up"},
 		{"WithMaxBatchBytes", kafka.WithMaxBatchBytes, 1 << 10, 32 * mib, true, true, nil, "1 KiB to a quarter"},
 		{"WithMaxBatchBytes", kafka.WithMaxBatchBytes, 1 << 10, math.MaxInt32, true, true, []kafka.ConsumerOption{largest}, "1 KiB to a quarter"},
