@@ -111,6 +111,7 @@ type commitRun struct {
 // A heldPart is a partition as this member has it, or had it before the rebalance that is under way.
 type heldPart struct {
 	p          *partition // nil: it is not assigned
+	moved      uint64     // partition.moved then
 	generation int32      // of the group then; -1: none
 }
 
@@ -164,6 +165,9 @@ func (c *Consumer) newCommitRun(offsets map[TopicPartition]OffsetAndMetadata, by
 		h := heldPart{p: c.sub.partitions[tp], generation: now}
 		if given, ok := c.sub.givenUp[tp]; ok && h.p == nil {
 			h = given
+		}
+		if h.p != nil {
+			h.moved = h.p.moved
 		}
 		r.owned[tp] = h
 	}
@@ -227,26 +231,40 @@ func (c *Consumer) lostError(tp TopicPartition) error {
 	return &CommitFailedError{GroupID: c.cfg.groupID, Reason: "partition " + tp.String() + " was given to another member, or may have been"}
 }
 
-// acknowledged notes what the last answer says is committed.
+// acknowledged notes what the last answer says is committed. Where the position was moved since the commit was asked for, by a seek for
+// example, that settles nothing: what lies before it is read again.
 func (r *commitRun) acknowledged() {
 	s, now := r.c.sub, time.Now()
 	s.mu.Lock()
 	defer s.mu.Unlock()
 	for tp, o := range r.taken {
-		is, was := s.partitions[tp], r.owned[tp].p
-		if was == is {
-			was = nil
-		}
-		for _, p := range []*partition{is, was} { // what Assign has taken out may wait for its last commit
-			if p == nil {
-				continue
-			}
+		for _, p := range r.concerned(tp) {
 			p.committed, p.committedAt = o.Offset, now
-			if r.byHand {
+			if r.byHand && p.moved == r.movedBefore(tp, p) {
 				s.committedByHand(p, o.Offset, o.LeaderEpoch)
 			}
 		}
 	}
+}
+
+// concerned gives who is to know of the commit: the partition as it is assigned now, and as it was when the commit was asked for, for what
+// Assign has taken out may wait for its last commit. Called with sub.mu held.
+func (r *commitRun) concerned(tp TopicPartition) (parts []*partition) {
+	if is := r.c.sub.partitions[tp]; is != nil {
+		parts = append(parts, is)
+	}
+	if was := r.owned[tp].p; was != nil && was != r.c.sub.partitions[tp] {
+		parts = append(parts, was)
+	}
+	return parts
+}
+
+// movedBefore is partition.moved of p when the commit was asked for; of one that has come since, as it came.
+func (r *commitRun) movedBefore(tp TopicPartition, p *partition) uint64 {
+	if p == r.owned[tp].p {
+		return r.owned[tp].moved
+	}
+	return 0
 }
 
 // round sends once what is pending and was not lost, also not while the coordinator was looked for. An error ends the commit.

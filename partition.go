@@ -12,6 +12,7 @@ type partition struct {
 
 	// The subscription's: where the application is.
 	epoch     uint64 // one more at every seek and when the partition goes: what was fetched before is void then
+	moved     uint64 // counts seeks and resets: what was committed by hand before says nothing of what is read after
 	gone      bool   // no longer assigned
 	paused    bool
 	missing   bool              // assigned by hand, and not there when metadata last named its topic's partitions

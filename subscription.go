@@ -390,6 +390,7 @@ func (s *subscription) sought(p *partition) {
 // seek gives p a new position; what was fetched is void.
 func (s *subscription) seek(p *partition, offset int64, leaderEpoch int32) {
 	p.epoch++
+	p.moved++
 	p.known, p.position, p.lastEpoch, p.handTurn, p.byHand = true, offset, leaderEpoch, 0, -1
 	p.buf.dropFrom(0, s.budget)
 	p.fetch.offset, p.fetch.need, p.fetch.stuck, p.fetch.corrupt = offset, 0, 0, nil
@@ -413,14 +414,15 @@ func (s *subscription) seek(p *partition, offset int64, leaderEpoch int32) {
 // begin gives a partition the position that was looked up for it. What has been committed by hand meanwhile stays: a commit that
 // waited for a rebalance may reach the coordinator after the question where to begin.
 func (s *subscription) begin(p *partition, offset int64, leaderEpoch int32) {
-	byHand := p.byHand
+	byHand, moved := p.byHand, p.moved
 	s.seek(p, offset, leaderEpoch)
-	p.byHand = byHand
+	p.byHand, p.moved = byHand, moved
 }
 
 // reset takes the position away; it is looked up again as start says.
 func (s *subscription) reset(p *partition, start startAt) {
 	p.epoch++
+	p.moved++
 	p.known, p.start, p.asking, p.byHand = false, &start, asking{}, -1
 	p.buf.dropFrom(0, s.budget)
 	p.fetch.need, p.fetch.stuck, p.fetch.corrupt = 0, 0, nil
