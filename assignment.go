@@ -138,6 +138,9 @@ func (c *Consumer) applyTopic(t *cluster.Topic, w *topicWatch) (events []logEven
 	}
 	s.failAs(aboutTopic(t.Name), nil)
 	remade := w.take(t)
+	if remade {
+		s.remade(t.Name)
+	}
 	switch {
 	case s.kind == assignedByHand:
 		return c.applyAssigned(t, w)
@@ -153,6 +156,16 @@ func (c *Consumer) applyTopic(t *cluster.Topic, w *topicWatch) (events []logEven
 		}
 	}
 	return append(events, c.addPartitions(t, w)...)
+}
+
+// remade is for a topic that was made again: what was committed is of the one that was deleted.
+func (s *subscription) remade(topic string) {
+	for _, p := range s.partitions {
+		if p.tp.Topic == topic {
+			p.committed = unknownCommitted
+			p.commits++
+		}
+	}
 }
 
 // addPartitions puts those partitions of a subscribed topic into the assignment that are not there yet.

@@ -106,12 +106,13 @@ type commitRun struct {
 	attempt int
 
 	owned map[TopicPartition]heldPart // when the commit was asked for
+	sent  map[*partition]uint32       // who was concerned when the last request was sent, and partition.commits then
 }
 
 // A heldPart is a partition as this member has it, or had it before the rebalance that is under way.
 type heldPart struct {
 	p          *partition // nil: it is not assigned
-	moved      uint64     // partition.moved then
+	moved      uint32     // partition.moved then
 	generation int32      // of the group then; -1: none
 }
 
@@ -231,18 +232,46 @@ func (c *Consumer) lostError(tp TopicPartition) error {
 	return &CommitFailedError{GroupID: c.cfg.groupID, Reason: "partition " + tp.String() + " was given to another member, or may have been"}
 }
 
-// acknowledged notes what the last answer says is committed. Where the position was moved since the commit was asked for, by a seek for
-// example, that settles nothing: what lies before it is read again.
-func (r *commitRun) acknowledged() {
+// sending notes that a request goes out. Until it is acknowledged nobody knows what is committed: also a refusal may come after the
+// coordinator has written it, and an answer may get lost.
+func (r *commitRun) sending() {
+	s := r.c.sub
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	r.taken = make(map[TopicPartition]OffsetAndMetadata, len(r.pending))
+	r.sent = make(map[*partition]uint32, len(r.pending))
+	for tp, o := range r.pending {
+		for _, p := range r.concerned(tp) {
+			p.commits++
+			r.sent[p] = p.commits
+			if p.committed != o.Offset {
+				p.committed = commitOnItsWay
+			}
+		}
+	}
+}
+
+// answered takes in what the last request has come to: what was acknowledged is committed, of the rest it is not known. Where the position
+// was moved since the commit was asked for, by a seek for example, that settles nothing: what lies before it is read again.
+func (r *commitRun) answered() {
 	s, now := r.c.sub, time.Now()
 	s.mu.Lock()
 	defer s.mu.Unlock()
 	for tp, o := range r.taken {
 		for _, p := range r.concerned(tp) {
-			p.committed, p.committedAt = o.Offset, now
+			if was, sent := r.sent[p]; !sent || was == p.commits { // else its topic was made again meanwhile
+				p.committed, p.committedAt = o.Offset, now
+			}
+			p.commits++
 			if r.byHand && p.moved == r.movedBefore(tp, p) {
 				s.committedByHand(p, o.Offset, o.LeaderEpoch)
 			}
+		}
+	}
+	for p := range r.sent {
+		if p.committed == commitOnItsWay {
+			p.committed = unknownCommitted
+			p.commits++
 		}
 	}
 }
@@ -260,7 +289,7 @@ func (r *commitRun) concerned(tp TopicPartition) (parts []*partition) {
 }
 
 // movedBefore is partition.moved of p when the commit was asked for; of one that has come since, as it came.
-func (r *commitRun) movedBefore(tp TopicPartition, p *partition) uint64 {
+func (r *commitRun) movedBefore(tp TopicPartition, p *partition) uint32 {
 	if p == r.owned[tp].p {
 		return r.owned[tp].moved
 	}
@@ -282,7 +311,8 @@ func (r *commitRun) round(ctx context.Context, who memberIdentity) error {
 	if r.dropLost(who); len(r.pending) == 0 {
 		return nil
 	}
-	r.taken = make(map[TopicPartition]OffsetAndMetadata, len(r.pending))
+	r.sending()
+	defer r.answered()
 	req, capped := r.request(who)
 	resp, version, err := c.cluster.Do(ctx, node, cluster.KindGeneral, req, broker.CallOptions{Timeout: c.patience(r.attempt), MaxVersion: capped})
 	if err != nil {
@@ -304,7 +334,6 @@ func (r *commitRun) round(ctx context.Context, who memberIdentity) error {
 			}
 		}
 	}
-	r.acknowledged()
 	return nil
 }
 

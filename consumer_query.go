@@ -74,13 +74,13 @@ func (c *Consumer) SeekToCommitted(ctx context.Context, tps ...TopicPartition) e
 	}
 	c.sub.mu.Lock()
 	parts, err := c.sub.named("SeekToCommitted", tps)
+	asked, commits := make([]TopicPartition, len(parts)), make([]uint32, len(parts))
+	for i, p := range parts {
+		asked[i], commits[i] = p.tp, p.commits
+	}
 	c.sub.mu.Unlock()
 	if err != nil {
 		return err
-	}
-	asked := make([]TopicPartition, 0, len(parts))
-	for _, p := range parts {
-		asked = append(asked, p.tp)
 	}
 	found, err := c.findCommitted(ctx, "SeekToCommitted", asked)
 	if err != nil {
@@ -91,11 +91,11 @@ func (c *Consumer) SeekToCommitted(ctx context.Context, tps ...TopicPartition) e
 	if err := lostOf("SeekToCommitted", parts); err != nil {
 		return err
 	}
-	for _, p := range parts {
+	for i, p := range parts {
 		c.sub.sought(p)
 		if o := found[p.tp]; o.Offset >= 0 {
 			c.sub.seek(p, o.Offset, o.LeaderEpoch)
-			p.committed, p.committedAt = o.Offset, time.Now()
+			c.sub.foundCommitted(p, o.Offset, commits[i])
 		} else {
 			start := c.resetStart()
 			start.committed = false

@@ -12,7 +12,6 @@ type partition struct {
 
 	// The subscription's: where the application is.
 	epoch     uint64 // one more at every seek and when the partition goes: what was fetched before is void then
-	moved     uint64 // counts seeks and resets: what was committed by hand before says nothing of what is read after
 	gone      bool   // no longer assigned
 	paused    bool
 	missing   bool              // assigned by hand, and not there when metadata last named its topic's partitions
@@ -27,13 +26,15 @@ type partition struct {
 	known     bool              // position is valid
 	position  int64             // offset of the next message to hand out
 	lastEpoch int32             // leader epoch of the batch before position; -1 unknown
+	moved     uint32            // counts seeks and resets: what was committed by hand before says nothing of what is read after
 	start     *startAt          // many partitions may share one: it is replaced, never changed
 	asking    asking
 
 	handTurn     uint64 // the turn in which it last handed messages out
 	settledTo    int64  // the position when that turn began, or what was committed by hand since
 	settledEpoch int32  // leader epoch of the record before it
-	committed    int64  // last known to be committed; -1: nothing known
+	commits      uint32 // counts what may have changed committed: an answer to what was asked before says nothing of it now
+	committed    int64  // last known to be committed; unknownCommitted, commitOnItsWay
 	committedAt  time.Time
 	byHand       int64 // what was committed by hand since the position was last moved; autocommit does not go below. -1: nothing
 
@@ -49,6 +50,12 @@ type partition struct {
 	buf   buffer
 	fetch fetchState
 }
+
+// What partition.committed is where it is no offset.
+const (
+	unknownCommitted = -1
+	commitOnItsWay   = -2
+)
 
 // startAt says how a partition without a position gets one.
 type startAt struct {
@@ -131,7 +138,7 @@ type flight struct {
 
 func newPartition(tp TopicPartition, start *startAt) *partition {
 	return &partition{
-		tp: tp, start: start, lastEpoch: -1, committed: -1, byHand: -1,
+		tp: tp, start: start, lastEpoch: -1, committed: unknownCommitted, byHand: -1,
 		highwater: -1, stable: -1, logStart: -1,
 		fetch: fetchState{leader: -1, replica: noReplica, leaderEpoch: -1, lastEpoch: -1},
 	}

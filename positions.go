@@ -17,6 +17,7 @@ type lookup struct {
 	epoch       uint64
 	reset       OffsetReset
 	attempts    int
+	commits     uint32
 	offset      int64 // for a validation: what is to be fetched next
 	lastEpoch   int32 // and the leader epoch of what comes before it
 	leaderEpoch int32
@@ -79,7 +80,7 @@ func (s *subscription) questions(now time.Time) lookups {
 			continue
 		}
 		l := lookup{
-			p: p, epoch: p.epoch, reset: p.start.reset, attempts: int(p.asking.attempts),
+			p: p, epoch: p.epoch, reset: p.start.reset, attempts: int(p.asking.attempts), commits: p.commits,
 			offset: p.fetch.offset, lastEpoch: p.fetch.lastEpoch, leaderEpoch: p.fetch.leaderEpoch,
 		}
 		switch leader := p.fetch.leader; {
@@ -195,7 +196,7 @@ func (c *Consumer) lookUpCommitted(ctx context.Context, parts []lookup) {
 				[]any{"group", c.cfg.groupID, "topic", p.tp.Topic, "partition", p.tp.Partition, "offset", a.Offset}})
 		}
 		c.sub.begin(p, a.Offset, a.LeaderEpoch)
-		p.committed, p.committedAt = a.Offset, time.Now()
+		c.sub.foundCommitted(p, a.Offset, l.commits)
 		return false
 	})
 }

@@ -51,6 +51,13 @@ func (s *subscription) committedByHand(p *partition, offset int64, leaderEpoch i
 	}
 }
 
+// foundCommitted takes in what a coordinator was found to have for p, asked when p.commits was as given.
+func (s *subscription) foundCommitted(p *partition, offset int64, commits uint32) {
+	if p.commits == commits && p.committed != commitOnItsWay {
+		p.committed, p.committedAt = offset, time.Now()
+	}
+}
+
 // recommitAfter is when unchanged offsets are committed again, so that a group without members does not lose them to
 // offsets.retention.minutes.
 const recommitAfter = time.Hour
