@@ -90,3 +90,39 @@ func TestAssign_CommitOfWhatItGivesUpDoesNotSetBackOneByHandBeforeIt(t *testing.
 		stopClean(t, c)
 	})
 }
+
+// Stop is behind the commit of what Assign has given up, and waits for it as long as its ctx lasts.
+func TestAssign_CommitOfWhatItGivesUpIsNotEndedByStop(t *testing.T) {
+	for name, x := range map[string]struct {
+		hangs bool
+		limit time.Duration
+	}{"answered": {limit: 5 * time.Second}, "not answered": {hangs: true, limit: 5 * time.Second}, "no time": {hangs: true, limit: -1}} {
+		t.Run(name, func(t *testing.T) {
+			inBubble(t, fakebroker.Options{}, func(t *testing.T, k *fakebroker.Cluster) {
+				k.CreateTopic("orders", 2)
+				k.AppendValues("orders", 0, "a", "b", "c")
+				c := startGroup(t, groupConsumer(t, k, WithAutoCommit(true), WithAutoOffsetReset(ResetEarliest)))
+				require.NoError(t, c.Assign(orders))
+				receive(t, c, 3)
+				_, err := c.GetMany(t.Context(), WaitFor(0)) // they are settled
+				require.NoError(t, err)
+				k.Handle(protocol.KeyOffsetCommit, func(*fakebroker.Call) fakebroker.Reply {
+					return fakebroker.Reply{Delay: 50 * time.Millisecond, Hang: x.hangs}
+				})
+				began := time.Now()
+				ctx, cancel := context.WithTimeout(t.Context(), x.limit)
+				defer cancel()
+				require.NoError(t, c.Assign(TopicPartition{"orders", 1}))
+				err = c.Stop(ctx)
+				require.LessOrEqual(t, time.Since(began), max(x.limit, 0))
+				if x.hangs {
+					require.ErrorIs(t, err, context.DeadlineExceeded)
+					return
+				}
+				require.NoError(t, err)
+				committed, _ := k.Committed("billing", "orders", 0)
+				require.EqualValues(t, 3, committed.Offset)
+			})
+		})
+	}
+}

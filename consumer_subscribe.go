@@ -142,12 +142,13 @@ func (c *Consumer) Assign(tps ...TopicPartition) error {
 }
 
 // commitUnassigned commits, in the background, what is settled of partitions that Assign has given up. Its place in the queue it has at
-// once, so that a commit that is called after Assign is behind it; what was committed by hand before, it leaves.
+// once, so that a commit that is called after Assign is behind it, and so is the last one of Stop, which therefore need not end it; what was
+// committed by hand before, it leaves.
 func (c *Consumer) commitUnassigned(parts map[TopicPartition]*partition) {
 	place := c.commits.enter()
 	spawned := c.spawnRunning(func() {
 		defer place.leave()
-		ctx, cancel := c.bounded(context.Background())
+		ctx, cancel := context.WithTimeout(c.life, 2*c.cfg.requestTimeout)
 		defer cancel()
 		if err := c.commitSettledOf(ctx, place, parts); err != nil {
 			c.log.Warn("kafka: committing what was settled of partitions given up failed", "group", c.cfg.groupID, "err", err)
