@@ -3,6 +3,7 @@ package kafka
 import (
 	"context"
 	"log/slog"
+	"maps"
 	"slices"
 	"time"
 
@@ -158,8 +159,9 @@ func (c *Consumer) applyTopic(t *cluster.Topic, w *topicWatch) (events []logEven
 	return append(events, c.addPartitions(t, w)...)
 }
 
-// remade is for a topic that was made again: what was committed is of the one that was deleted.
+// remade is for a topic that was made again: what was committed, and where this consumer started, is of the one that was deleted.
 func (s *subscription) remade(topic string) {
+	maps.DeleteFunc(s.firstStart, func(tp TopicPartition, _ firstStart) bool { return tp.Topic == topic })
 	for _, p := range s.partitions {
 		if p.tp.Topic == topic {
 			p.committed = unknownCommitted

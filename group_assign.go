@@ -110,7 +110,7 @@ func (c *Consumer) applyLeaders() {
 }
 
 // groupStart is how a partition starts that the group gave to this member: at its committed offset; where nothing is
-// committed, where this consumer first started on it; else by the reset policy, or at its first record if the
+// committed, where this consumer first started on it (in a topic made again since, at its first record); else by the reset policy, or at its first record if the
 // partition appeared while this consumer watched.
 func (c *Consumer) groupStart(tp TopicPartition) startAt {
 	start := c.resetStart()

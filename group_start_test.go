@@ -63,6 +63,71 @@ func TestGroup_StartThatIsBeingLookedUpIsCommittedBeforeThePartitionGoes(t *test
 	}
 }
 
+// Where this consumer first started is nothing to go by in a topic that was made again, whether it hears of that before the group gives it
+// the partition or afterwards.
+func TestGroup_StartInATopicMadeAgainIsItsFirstRecord(t *testing.T) {
+	ids := fakebroker.Options{}
+	noIDs := fakebroker.Options{MaxVersions: map[protocol.APIKey]int16{protocol.KeyMetadata: 9, protocol.KeyFetch: 11}}
+	for name, x := range map[string]struct {
+		fake fakebroker.Options
+		lags bool // its metadata does
+	}{"hears of it": {fake: ids}, "hears of it, without ids": {fake: noIDs}, "lags": {fake: ids, lags: true}} {
+		t.Run(name, func(t *testing.T) {
+			inBubble(t, x.fake, func(t *testing.T, k *fakebroker.Cluster) {
+				k.CreateTopic("orders", 1)
+				k.AppendRaw("orders", 0, batchOf(0, 3))
+				groupOfOne(k)
+				c := startGroup(t, groupConsumer(t, k, WithTopics("orders"), WithAssignors(RangeAssignor), WithMetadataMaxAge(time.Second)))
+				defer stopClean(t, c)
+				position, err := c.Position(t.Context(), orders)
+				require.NoError(t, err)
+				require.EqualValues(t, 3, position, "the end")
+				k.DeleteTopic("orders")
+				time.Sleep(2 * time.Second) // the bubble's clock
+				require.NoError(t, c.EnforceRebalance("it is gone"))
+				time.Sleep(2 * time.Second)
+				require.Empty(t, c.Assignment())
+				if x.lags {
+					k.Handle(protocol.KeySyncGroup, func(*fakebroker.Call) fakebroker.Reply { // as another member shares it, that knows of it
+						data, err := protocol.AppendConsumerProtocolAssignment(nil, 1, &protocol.ConsumerProtocolAssignment{AssignedPartitions: byTopic([]TopicPartition{orders})})
+						require.NoError(t, err)
+						return fakebroker.Reply{Response: &protocol.SyncGroupResponse{Assignment: data}}
+					})
+					require.NoError(t, c.EnforceRebalance("it is there again"))
+					time.Sleep(2 * time.Second)
+					require.Len(t, c.Assignment(), 1)
+				}
+				k.CreateTopic("orders", 1)
+				k.AppendRaw("orders", 0, batchOf(0, 10))
+				require.EqualValues(t, 0, receive(t, c, 1)[0].Offset)
+			})
+		})
+	}
+}
+
+// A rebalance may see metadata that has not been taken in yet, and which names another topic than the one this consumer first started on.
+func TestGroup_StartIsWhereThisConsumerFirstStartedOnlyInTheSameTopic(t *testing.T) {
+	for first, want := range map[firstStart]int64{
+		{2, [16]byte{}}:       2, // brokers gave no ids then
+		{2, [16]byte{1: 255}}: 0,
+	} {
+		inBubble(t, fakebroker.Options{}, func(t *testing.T, k *fakebroker.Cluster) {
+			k.CreateTopic("orders", 1)
+			k.AppendRaw("orders", 0, batchOf(0, 3))
+			groupOfOne(k)
+			c := startGroup(t, groupConsumer(t, k, WithTopics("orders"), WithAssignors(RangeAssignor)))
+			defer stopClean(t, c)
+			_, err := c.Position(t.Context(), orders)
+			require.NoError(t, err)
+			c.sub.mu.Lock()
+			c.sub.firstStart[orders] = first
+			c.sub.mu.Unlock()
+			require.NoError(t, c.EnforceRebalance("a test"))
+			require.Equal(t, want, receive(t, c, 1)[0].Offset)
+		})
+	}
+}
+
 // Several assignors are offered in one JoinGroup, in the order of preference. (The original sends one for each.)
 func TestGroup_OneJoinOffersAllAssignors(t *testing.T) {
 	inBubble(t, fakebroker.Options{}, func(t *testing.T, k *fakebroker.Cluster) {

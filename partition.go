@@ -61,7 +61,7 @@ const (
 type startAt struct {
 	committed   bool // the group's committed offset comes first, if there is one
 	reset       OffsetReset
-	fallback    int64 // where there is no committed offset, if hasFallback
+	fallback    firstStart // where there is no committed offset, if hasFallback
 	hasFallback bool
 	why         string
 	from        int64 // the offset that was out of range; -1 where there was none

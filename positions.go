@@ -178,12 +178,17 @@ func (c *Consumer) lookUpCommitted(ctx context.Context, parts []lookup) {
 				c.sub.fail(p, refused.err)
 			}
 			return true
+		case a.Offset < 0 && p.start.hasFallback && !p.sameTopic():
+			start := c.remadeStart()
+			p.start = &start
+			c.sub.healed(p)
+			return false
 		case a.Offset < 0 && p.start.hasFallback:
 			if out.takes(slog.LevelInfo) {
 				out.events = append(out.events, logEvent{slog.LevelInfo, "kafka: nothing is committed; starting where this consumer first did",
-					[]any{"group", c.cfg.groupID, "topic", p.tp.Topic, "partition", p.tp.Partition, "offset", p.start.fallback}})
+					[]any{"group", c.cfg.groupID, "topic", p.tp.Topic, "partition", p.tp.Partition, "offset", p.start.fallback.offset}})
 			}
-			c.sub.begin(p, p.start.fallback, -1)
+			c.sub.begin(p, p.start.fallback.offset, -1)
 			return false
 		case a.Offset < 0:
 			p.start = p.start.with(func(s *startAt) { s.committed = false })
@@ -199,6 +204,12 @@ func (c *Consumer) lookUpCommitted(ctx context.Context, parts []lookup) {
 		c.sub.foundCommitted(p, a.Offset, l.commits)
 		return false
 	})
+}
+
+// sameTopic says whether p's topic is the one that this consumer first started on, as far as brokers give ids.
+func (p *partition) sameTopic() bool {
+	none, was, is := [16]byte{}, p.start.fallback.topicID, p.fetch.topicID
+	return was == is || was == none || is == none
 }
 
 // lookUpEnds asks one leader for offsets by the reset policy.
@@ -255,7 +266,7 @@ func (c *Consumer) positioned(p *partition, a offsetAnswer, out *lookupResult) {
 			"topic", p.tp.Topic, "partition", p.tp.Partition, "from", p.start.from, "offset", a.offset, "reason", p.start.why}})
 	}
 	if c.cfg.groupID != "" && p.start.from < 0 {
-		c.sub.firstStart[p.tp] = a.offset
+		c.sub.firstStart[p.tp] = firstStart{a.offset, p.fetch.topicID}
 	}
 	c.sub.begin(p, a.offset, -1)
 }

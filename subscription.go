@@ -39,7 +39,7 @@ type subscription struct {
 	drops      uint64 // counts the calls that may drop partitions
 	pausedNow  int    // partitions that are paused
 
-	firstStart map[TopicPartition]int64 // where this consumer first started on a partition for want of a committed offset
+	firstStart map[TopicPartition]firstStart // where this consumer first started on a partition for want of a committed offset
 	failures   []*failure
 
 	// Of the group.
@@ -84,6 +84,12 @@ type subscription struct {
 	backOff       func(p *partition)
 }
 
+// A firstStart is where this consumer first started on a partition, and in which topic of that name.
+type firstStart struct {
+	offset  int64
+	topicID [16]byte // zero where brokers give none
+}
+
 // A waiter is a Get call that waits.
 type waiter struct {
 	ch    chan struct{} // cap 1
@@ -93,7 +99,7 @@ type waiter struct {
 
 func newSubscription() *subscription {
 	return &subscription{
-		turn: 1, had: make(map[TopicPartition]struct{}), givenUp: make(map[TopicPartition]heldPart), firstStart: make(map[TopicPartition]int64),
+		turn: 1, had: make(map[TopicPartition]struct{}), givenUp: make(map[TopicPartition]heldPart), firstStart: make(map[TopicPartition]firstStart),
 		seen: make(map[string]*topicWatch), partitions: make(map[TopicPartition]*partition),
 	}
 }
