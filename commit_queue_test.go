@@ -39,6 +39,32 @@ func TestCommitQueue_TurnsComeInTheOrderOfEntering(t *testing.T) {
 	require.True(t, turn(q.enter()), "an empty queue")
 }
 
+// With a ctx that has ended a commit says that, by the name of the call, and blames no other one that is not there.
+func TestCommit_WithAnEndedContextSaysSo(t *testing.T) {
+	inBubble(t, fakebroker.Options{}, func(t *testing.T, k *fakebroker.Cluster) {
+		k.CreateTopic("orders", 1)
+		k.AppendValues("orders", 0, "a", "b")
+		c := startGroup(t, groupConsumer(t, k, WithAutoOffsetReset(ResetEarliest)))
+		defer stopClean(t, c)
+		require.NoError(t, c.Assign(orders))
+		receive(t, c, 2)
+		ended, cancel := context.WithCancel(t.Context())
+		cancel()
+		for call, commit := range commitsByHand {
+			for range 20 { // what is ready at the same time is picked at random
+				require.EqualError(t, commit(ended, c), "kafka: "+call+": context canceled")
+			}
+			k.HandleN(protocol.KeyOffsetCommit, 1, func(*fakebroker.Call) fakebroker.Reply { return fakebroker.Reply{Hang: true} })
+			late, cancel := context.WithTimeout(t.Context(), time.Second)
+			err := commit(late, c)
+			cancel()
+			require.ErrorIs(t, err, context.DeadlineExceeded)
+			require.ErrorContains(t, err, "kafka: "+call+": ")
+		}
+		require.Empty(t, c.commits.places)
+	})
+}
+
 // Assign commits in the background what was settled of the partitions it gives up: before what is committed after it.
 func TestAssign_CommitOfWhatItGivesUpIsNotOvertaken(t *testing.T) {
 	inBubble(t, fakebroker.Options{}, func(t *testing.T, k *fakebroker.Cluster) {

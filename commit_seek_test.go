@@ -53,7 +53,7 @@ func TestCommit_SettlesWhereThePositionWasNotMovedMeanwhile(t *testing.T) {
 		t.Run(name, func(t *testing.T) {
 			r := newRooms(t, WithGroupID("g"))
 			p := r.assign(1)[0]
-			run := r.newCommitRun(map[TopicPartition]OffsetAndMetadata{p.tp: {Offset: 100}}, true)
+			run := r.newCommitRun("Commit", map[TopicPartition]OffsetAndMetadata{p.tp: {Offset: 100}}, true)
 			run.taken = run.pending
 			r.sub.mu.Lock()
 			x.meanwhile(r.sub, p)

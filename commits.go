@@ -97,7 +97,8 @@ func commitReason(code protocol.ErrorCode) string {
 // A commitRun is one commit on its way: what is still to be acknowledged, and what went wrong.
 type commitRun struct {
 	c       *Consumer
-	byHand  bool // the application asked, and waits
+	call    string // who commits, for errors
+	byHand  bool   // the application asked, and waits
 	pending map[TopicPartition]OffsetAndMetadata
 	taken   map[TopicPartition]OffsetAndMetadata // what the last answer acknowledged
 	failed  []error
@@ -122,9 +123,12 @@ type identityFunc func(ctx context.Context) (memberIdentity, error)
 // commit sends offsets and waits until the group's coordinator has them all, or has refused them, or ctx ends. Commits go
 // one after the other, in the order of their places in the queue. byHand says that the application asked.
 func (c *Consumer) commit(ctx context.Context, call string, place *commitPlace, offsets map[TopicPartition]OffsetAndMetadata, who identityFunc, byHand bool) error {
-	r := c.newCommitRun(offsets, byHand)
+	r := c.newCommitRun(call, offsets, byHand)
 	if err := place.wait(ctx, call); err != nil {
 		return err
+	}
+	if ctx.Err() != nil {
+		return timedOut(call, ctx, nil)
 	}
 	backoff := c.cfg.backoff()
 	for attempt := 1; len(r.pending) > 0; attempt++ {
@@ -154,8 +158,8 @@ func (c *Consumer) commit(ctx context.Context, call string, place *commitPlace, 
 }
 
 // newCommitRun notes what is owned now: the commit is of that.
-func (c *Consumer) newCommitRun(offsets map[TopicPartition]OffsetAndMetadata, byHand bool) *commitRun {
-	r := &commitRun{c: c, byHand: byHand, pending: maps.Clone(offsets), owned: make(map[TopicPartition]heldPart, len(offsets))}
+func (c *Consumer) newCommitRun(call string, offsets map[TopicPartition]OffsetAndMetadata, byHand bool) *commitRun {
+	r := &commitRun{c: c, call: call, byHand: byHand, pending: maps.Clone(offsets), owned: make(map[TopicPartition]heldPart, len(offsets))}
 	c.sub.mu.Lock()
 	defer c.sub.mu.Unlock()
 	now := int32(-1)
@@ -343,13 +347,13 @@ const firstVersionByID = 10
 // transport is for a request that brought no answer: it goes on unless that is hopeless.
 func (r *commitRun) transport(ctx context.Context, err error) error {
 	if ctx.Err() != nil {
-		return timedOut("commit", ctx, errors.Join(r.last, err))
+		return timedOut(r.call, ctx, errors.Join(r.last, err))
 	}
 	if code, ok := errors.AsType[protocol.ErrorCode](err); ok && code == protocol.GroupAuthorizationFailed {
 		return r.c.groupError("OffsetCommit", err)
 	}
 	if !cluster.IsRetriable(err) {
-		return callFailed("commit", err)
+		return callFailed(r.call, err)
 	}
 	r.last = err
 	return nil

@@ -293,7 +293,7 @@ func TestGroup_WhatOneListenerHasPartedFromIsGoneWhileTheNextOneIsTold(t *testin
 		offsets := c.handedOut(t.Context())
 		require.Contains(t, offsets, stays)
 		require.NotContains(t, offsets, dropped)
-		run := c.newCommitRun(map[TopicPartition]OffsetAndMetadata{dropped: {Offset: 5}, stays: {Offset: 5}}, true)
+		run := c.newCommitRun("Commit", map[TopicPartition]OffsetAndMetadata{dropped: {Offset: 5}, stays: {Offset: 5}}, true)
 		run.dropLost(memberIdentity{generation: 1})
 		require.Len(t, run.pending, 1)
 		require.Contains(t, run.pending, stays)

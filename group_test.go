@@ -171,8 +171,8 @@ func TestCommit_WhatWasLostIsNotCommittedWhenItComesBackWithTheNextGeneration(t 
 			true:  func() { c.group.giveUp(t.Context(), actGiveUp{all: true, lost: true}) },
 			false: func() { c.group.giveUpThese(t.Context(), these(c, tp), true) },
 		} {
-			run := c.newCommitRun(map[TopicPartition]OffsetAndMetadata{tp: {Offset: 5}}, true)
-			automatic := c.newCommitRun(map[TopicPartition]OffsetAndMetadata{tp: {Offset: 5}}, false)
+			run := c.newCommitRun("Commit", map[TopicPartition]OffsetAndMetadata{tp: {Offset: 5}}, true)
+			automatic := c.newCommitRun("Commit", map[TopicPartition]OffsetAndMetadata{tp: {Offset: 5}}, false)
 			give()
 			c.sub.mu.Lock()
 			c.sub.add([]TopicPartition{tp}, startAt{})
