@@ -273,6 +273,22 @@ func (g *group) watchPolls(ctx context.Context) {
 	}
 }
 
+// outside says why this member, which has a subscription, is not to be in the group; "" where it is.
+func (g *group) outside() string {
+	s := g.c.sub
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	g.mu.Lock()
+	defer g.mu.Unlock()
+	switch {
+	case g.m.fatal != nil:
+		return g.m.fatal.Error()
+	case s.parked:
+		return tookNoMessages + "; it joins again with the next call that takes some"
+	}
+	return ""
+}
+
 // failed gives the error that keeps this member out of the group, nil for none.
 func (g *group) failed() error {
 	g.mu.Lock()
@@ -316,13 +332,17 @@ func (c *Consumer) GroupMetadata() (GroupMetadata, bool) {
 }
 
 // EnforceRebalance makes the group rebalance; reason is for the brokers' log (KIP-568, KIP-800). It does not wait. Without
-// group membership it is ErrIllegalState.
+// group membership it is ErrIllegalState: also for a member that has left because the application took no messages, until it does again, and
+// for one that was fenced.
 func (c *Consumer) EnforceRebalance(reason string) error {
 	if err := c.usable(); err != nil {
 		return err
 	}
 	if !c.memberOf() {
 		return illegalState("EnforceRebalance", "the consumer is no member of a group")
+	}
+	if why := c.group.outside(); why != "" {
+		return illegalState("EnforceRebalance", "the consumer is no member of group %q now: %s", c.cfg.groupID, why)
 	}
 	c.group.post(evChanged{reason: reason})
 	return nil

@@ -12,6 +12,7 @@ import (
 	"github.com/stretchr/testify/require"
 
 	"github.com/seed-7379b4e8/kafka/internal/cluster"
+	"github.com/seed-7379b4e8/kafka/internal/fakebroker"
 	"github.com/seed-7379b4e8/kafka/protocol"
 )
 
@@ -357,5 +358,29 @@ func TestGroup_AnAssignmentThatComesTooLateIsNoneByHand(t *testing.T) {
 		require.Equal(t, []TopicPartition{{"t", 0}}, c.Assignment())
 		require.False(t, c.group.apply(t.Context(), c.group.m.round))
 		require.Equal(t, []TopicPartition{{"t", 0}}, c.Assignment())
+	})
+}
+
+// Who is not in the group, and is not to be, cannot have it rebalance, and is told why.
+func TestEnforceRebalance_NamesWhyTheMemberIsOutside(t *testing.T) {
+	inBubble(t, fakebroker.Options{}, func(t *testing.T, k *fakebroker.Cluster) {
+		k.CreateTopic("orders", 1)
+		groupOfOne(k)
+		c, _ := enterParked(t, k)
+		defer stopClean(t, c)
+		err := c.EnforceRebalance("a test")
+		require.ErrorIs(t, err, ErrIllegalState)
+		require.ErrorContains(t, err, "max poll interval")
+		require.NoError(t, c.Subscribe([]string{"orders"}))
+		require.NoError(t, c.EnforceRebalance("a test"), "a subscription is a wish to join")
+	})
+	inBubble(t, fakebroker.Options{}, func(t *testing.T, k *fakebroker.Cluster) {
+		k.CreateTopic("orders", 1)
+		groupOfOne(k)
+		c, _ := enterFenced(t, k)
+		defer stopClean(t, c)
+		err := c.EnforceRebalance("a test")
+		require.ErrorIs(t, err, ErrIllegalState)
+		require.ErrorContains(t, err, protocol.FencedInstanceID.Name())
 	})
 }

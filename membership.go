@@ -292,9 +292,12 @@ func (m *membership) goAway() []any {
 	return m.giveUp(true, false, m.whyLeave())
 }
 
+// tookNoMessages is why a parked member is not in the group.
+const tookNoMessages = "the application took no messages for the max poll interval"
+
 func (m *membership) whyLeave() string {
 	if m.parked {
-		return "the application took no messages for the max poll interval"
+		return tookNoMessages
 	}
 	return "the consumer leaves"
 }

@@ -109,6 +109,9 @@ func classify(t *testing.T, err error) string {
 	if _, ok := errors.AsType[*CommitFailedError](err); ok {
 		return lost
 	}
+	if errors.Is(err, protocol.FencedInstanceID) {
+		return lasting
+	}
 	if errors.Is(err, context.DeadlineExceeded) {
 		return waits
 	}
@@ -275,6 +278,8 @@ var states = map[string]map[string]stateEntry{
 	"joining, cooperative": {"rejoins": func(t *testing.T, k *fakebroker.Cluster) (*Consumer, context.Context) {
 		return enterJoining(t, k, CooperativeStickyAssignor)
 	}},
+	"parked": {"takes nothing": enterParked},
+	"fenced": {"a heartbeat says so": enterFenced},
 }
 
 func enterNew(t *testing.T, k *fakebroker.Cluster) (*Consumer, context.Context) {
@@ -348,6 +353,29 @@ func enterJoining(t *testing.T, k *fakebroker.Cluster, a Assignor) (*Consumer, c
 	joins := k.Count(protocol.KeyJoinGroup)
 	require.NoError(t, c.EnforceRebalance("a test"))
 	require.NoError(t, k.AwaitCount(t.Context(), protocol.KeyJoinGroup, joins+1))
+	synctest.Wait()
+	return c, t.Context()
+}
+
+// enterParked gives a member that has taken a message, and then none for the max poll interval, with others to come.
+func enterParked(t *testing.T, k *fakebroker.Cluster) (*Consumer, context.Context) {
+	k.AppendValues("orders", 0, "first", "second", "third")
+	c := startGroup(t, groupConsumer(t, k, WithTopics("orders"), WithAutoOffsetReset(ResetEarliest), WithMaxPollInterval(10*time.Second)))
+	receive(t, c, 1)
+	require.NoError(t, k.AwaitCount(t.Context(), protocol.KeyLeaveGroup, 1))
+	synctest.Wait()
+	return c, t.Context()
+}
+
+// enterFenced gives a static member that has taken a message, and whose place another consumer has taken.
+func enterFenced(t *testing.T, k *fakebroker.Cluster) (*Consumer, context.Context) {
+	k.AppendValues("orders", 0, "first", "second", "third")
+	c := startGroup(t, groupConsumer(t, k, WithTopics("orders"), WithAutoOffsetReset(ResetEarliest), WithGroupInstanceID("a")))
+	receive(t, c, 1)
+	k.Handle(protocol.KeyHeartbeat, func(*fakebroker.Call) fakebroker.Reply {
+		return fakebroker.Reply{Response: &protocol.HeartbeatResponse{ErrorCode: protocol.FencedInstanceID}}
+	})
+	require.NoError(t, k.AwaitCount(t.Context(), protocol.KeyHeartbeat, k.Count(protocol.KeyHeartbeat)+1))
 	synctest.Wait()
 	return c, t.Context()
 }

@@ -201,7 +201,7 @@ func (s *subscription) subscribe(call string, topics []string, pattern *regexp.R
 		return nil, nil, illegalState(call, "the consumer %s; call Unsubscribe first", s.has())
 	}
 	told = s.listener
-	s.kind, s.pattern, s.listener, s.matched = kind, pattern, l, false
+	s.kind, s.pattern, s.listener, s.matched, s.parked = kind, pattern, l, false, false
 	if pattern == nil {
 		s.topics = slices.Compact(slices.Sorted(slices.Values(topics)))
 	} else {
@@ -276,7 +276,7 @@ func (s *subscription) assign(tps []TopicPartition, start startAt) (map[TopicPar
 func (s *subscription) unsubscribe() error {
 	s.mu.Lock()
 	defer s.mu.Unlock()
-	s.kind, s.topics, s.pattern, s.listener, s.assigned = subscribedNothing, nil, nil, nil, false
+	s.kind, s.topics, s.pattern, s.listener, s.assigned, s.parked = subscribedNothing, nil, nil, nil, false, false
 	var all []TopicPartition
 	for tp := range s.partitions {
 		all = append(all, tp)
