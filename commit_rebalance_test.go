@@ -27,12 +27,12 @@ var commitsByHand = map[string]func(ctx context.Context, c *Consumer) error{
 
 // rejoining gives an eager member that has taken two messages, has given everything up, and whose JoinGroup waits until answer is
 // called with what the group gives it then.
-func rejoining(t *testing.T, k *fakebroker.Cluster) (c *Consumer, answer func(generation int32, tps ...TopicPartition)) {
+func rejoining(t *testing.T, k *fakebroker.Cluster, opts ...ConsumerOption) (c *Consumer, answer func(generation int32, tps ...TopicPartition)) {
 	t.Helper()
 	k.CreateTopic("orders", 1)
 	groupOfOne(k)
 	k.AppendValues("orders", 0, "first", "second")
-	c = startGroup(t, groupConsumer(t, k, WithTopics("orders"), WithAssignors(RangeAssignor), WithAutoOffsetReset(ResetEarliest)))
+	c = startGroup(t, groupConsumer(t, k, append(opts, WithTopics("orders"), WithAssignors(RangeAssignor), WithAutoOffsetReset(ResetEarliest))...))
 	receive(t, c, 2)
 	type share struct {
 		generation int32

@@ -215,7 +215,7 @@ func (r *commitRun) dropLost(now memberIdentity) {
 	defer c.sub.mu.Unlock()
 	none := now.generation < 0 && c.sub.kind.following()
 	for tp := range r.pending {
-		_, had := c.sub.had[tp]
+		why, had := c.sub.had[tp]
 		p, before := c.sub.partitions[tp], r.owned[tp]
 		// Unsubscribe forgets what was had: what was the group's when the commit was asked for is not this member's any more.
 		lost := none || (p != nil && p.revoking && !r.byHand) || p == nil && (had || before.p != nil && before.generation >= 0)
@@ -225,15 +225,11 @@ func (r *commitRun) dropLost(now memberIdentity) {
 		if lost {
 			delete(r.pending, tp)
 			if r.byHand {
-				r.failed = append(r.failed, c.lostError(tp))
+				r.failed = append(r.failed, c.lostError(tp, why))
+				delete(c.sub.missed, tp)
 			}
 		}
 	}
-}
-
-// lostError is for a commit of a partition that this member had, and lost to the group.
-func (c *Consumer) lostError(tp TopicPartition) error {
-	return &CommitFailedError{GroupID: c.cfg.groupID, Reason: "partition " + tp.String() + " was given to another member, or may have been"}
 }
 
 // sending notes that a request goes out. Until it is acknowledged nobody knows what is committed: also a refusal may come after the
@@ -262,6 +258,9 @@ func (r *commitRun) answered() {
 	s.mu.Lock()
 	defer s.mu.Unlock()
 	for tp, o := range r.taken {
+		if m, ok := s.missed[tp]; ok && o.Offset >= m.p.handedTo {
+			delete(s.missed, tp)
+		}
 		for _, p := range r.concerned(tp) {
 			if was, sent := r.sent[p]; !sent || was == p.commits { // else its topic was made again meanwhile
 				p.committed, p.committedAt = o.Offset, now

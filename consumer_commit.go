@@ -12,35 +12,43 @@ import (
 // Commit commits the position of every assigned partition that has one: everything handed out so far, whether settled or
 // not. It waits for the group's coordinator to have it; what may pass is tried again until ctx ends. Commits need a group
 // id, and go one after the other. While the group rebalances it waits for that, but in a listener; what has gone to another
-// member by then is a [*CommitFailedError]. Errors of partitions are joined.
+// member by then is a [*CommitFailedError]. So is, once, what was handed out of a partition that has gone since, where no listener was told
+// that it is revoked: it went with the membership, as after the max poll interval, or without a listener. Errors of partitions are joined.
 func (c *Consumer) Commit(ctx context.Context) error {
 	if err := c.canCommit("Commit"); err != nil {
 		return err
 	}
 	place := c.commits.enter()
 	defer place.leave()
-	return c.commitByHand(ctx, "Commit", place, c.handedOut(ctx))
+	offsets, missed := c.handedOut(ctx)
+	err := c.commitByHand(ctx, "Commit", place, offsets)
+	if len(missed) > 0 {
+		return errors.Join(append(missed, err)...)
+	}
+	return err
 }
 
 // handedOut gives what Commit commits: the positions of what is assigned, and of what was given up in the rebalance that is under
-// way, where something of it was handed out that is not committed. In a listener's ctx, which would wait for itself, without those.
-func (c *Consumer) handedOut(ctx context.Context) map[TopicPartition]OffsetAndMetadata {
-	offsets := make(map[TopicPartition]OffsetAndMetadata)
+// way, or came back with it, where something of it was handed out that is not committed; and the errors for what has gone with something
+// that was not. In a listener's ctx, which would wait for itself, only what is assigned.
+func (c *Consumer) handedOut(ctx context.Context) (offsets map[TopicPartition]OffsetAndMetadata, missed []error) {
+	offsets = make(map[TopicPartition]OffsetAndMetadata)
 	c.sub.mu.Lock()
 	defer c.sub.mu.Unlock()
-	if !c.insideListener(ctx) {
-		for tp, given := range c.sub.givenUp {
-			if p := given.p; p.known && p.handTurn != 0 && p.position != p.committed {
-				offsets[tp] = OffsetAndMetadata{Offset: p.position, LeaderEpoch: p.lastEpoch}
-			}
-		}
-	}
 	for tp, p := range c.sub.partitions {
 		if p.known {
 			offsets[tp] = OffsetAndMetadata{Offset: p.position, LeaderEpoch: p.lastEpoch}
 		}
 	}
-	return offsets
+	if c.insideListener(ctx) {
+		return offsets, nil
+	}
+	for tp, given := range c.sub.givenUp {
+		if p := given.p; p.uncommitted() {
+			offsets[tp] = OffsetAndMetadata{Offset: p.position, LeaderEpoch: p.lastEpoch}
+		}
+	}
+	return offsets, c.missing(offsets)
 }
 
 // CommitOffsets commits the given offsets, each that of the next message to read, with leader epochs and metadata as they
@@ -67,8 +75,8 @@ func (c *Consumer) commitOffsets(ctx context.Context, call string, offsets map[T
 	c.sub.mu.Lock()
 	for tp, o := range offsets {
 		_, err := c.sub.find(call, tp)
-		if _, had := c.sub.had[tp]; had && err != nil {
-			err = c.lostError(tp)
+		if why, had := c.sub.had[tp]; had && err != nil {
+			err = c.lostError(tp, why)
 		}
 		if _, given := c.sub.givenUp[tp]; given && !c.insideListener(ctx) {
 			err = nil // it is waited for

@@ -393,6 +393,14 @@ func (e *timeoutError) Error() string {
 
 func (e *timeoutError) Unwrap() []error { return []error{e.end, e.last} }
 
+// codeOf gives the broker's code in an error, or the error where there is none.
+func codeOf(err error) error {
+	if code, ok := errors.AsType[protocol.ErrorCode](err); ok {
+		return code
+	}
+	return err
+}
+
 // callFailed says which call has failed with err, which can be found in it.
 func callFailed(call string, err error) error {
 	return &callError{call: call, err: err}

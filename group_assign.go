@@ -47,7 +47,7 @@ func (g *group) apply(ctx context.Context, round uint64) (again bool) {
 	s.mu.Unlock()
 	gives := len(revoked)
 	again = gives > 0
-	g.giveUpThese(ctx, revoked, true)
+	g.giveUpThese(ctx, revoked, nil)
 	telling, cancel := g.step(ctx, time.Time{}, listenerShare) // one that hangs is not to keep the rest from being committed, and the member from leaving
 	defer cancel()
 	call, added, void := g.take(telling, round, assigned, generation)

@@ -35,7 +35,7 @@ const startPatience = time.Second
 // giveUp gives up what a rebalance takes, or everything.
 func (g *group) giveUp(ctx context.Context, a actGiveUp) {
 	if a.lost {
-		g.lose(ctx, a.reason)
+		g.lose(ctx, &loss{a.reason, a.cause})
 		return
 	}
 	c, s := g.c, g.c.sub
@@ -50,7 +50,11 @@ func (g *group) giveUp(ctx context.Context, a actGiveUp) {
 		s.rebalanceEnds()
 	}
 	s.mu.Unlock()
-	g.giveUpThese(ctx, goes, !a.all)
+	var leaves *loss
+	if a.all {
+		leaves = &loss{reason: a.reason}
+	}
+	g.giveUpThese(ctx, goes, leaves)
 	if a.all {
 		g.leadsNoMore()
 	}
@@ -58,7 +62,7 @@ func (g *group) giveUp(ctx context.Context, a actGiveUp) {
 
 // lose takes everything out of the assignment that the group has taken. It ends when no call of the listener is out any more, also one
 // that was told before that partitions go: no join goes out before, and no leave.
-func (g *group) lose(ctx context.Context, reason string) {
+func (g *group) lose(ctx context.Context, why *loss) {
 	c, s := g.c, g.c.sub
 	telling, cancel := g.step(ctx, time.Time{}, listenerShare)
 	defer cancel()
@@ -72,13 +76,16 @@ func (g *group) lose(ctx context.Context, reason string) {
 			all = append(all, tp)
 		}
 	}
-	s.loseAll(all)
 	s.rebalanceEnds()
+	for _, tp := range all {
+		s.miss(heldPart{p: s.partitions[tp], generation: -1}, why)
+	}
+	s.loseAll(all, why)
 	s.wake(nil)
 	s.signal()
 	s.mu.Unlock()
 	if len(all) > 0 {
-		c.log.Warn("kafka: partitions were lost", "group", c.cfg.groupID, "partitions", len(all), "reason", reason)
+		c.log.Warn("kafka: partitions were lost", "group", c.cfg.groupID, "partitions", len(all), "reason", why.reason, "err", why.err)
 	}
 	g.leadsNoMore()
 	awaitCalls(telling, calls)
@@ -86,6 +93,11 @@ func (g *group) lose(ctx context.Context, reason string) {
 
 // rebalanceEnds is for commits that wait for what the rebalance brings back: it has, or will not. Called with mu held.
 func (s *subscription) rebalanceEnds() {
+	for tp, given := range s.givenUp {
+		if !given.p.told {
+			s.miss(given, s.had[tp])
+		}
+	}
 	clear(s.givenUp)
 	s.signal()
 }
@@ -119,10 +131,10 @@ func awaitCalls(ctx context.Context, calls []*listenerCall) {
 }
 
 // giveUpThese gives partitions up in good order: nothing more of them is handed out, what is in hand gets its grace to
-// settle, what is settled is committed, the listener is called, and they are gone. comesBack says that the rebalance may bring them
-// back: commits by hand wait for its end then. Where it does not, the application takes no more messages, and what is in hand has
-// settled or never will.
-func (g *group) giveUpThese(ctx context.Context, parts map[TopicPartition]*partition, comesBack bool) {
+// settle, what is settled is committed, the listener is called, and they are gone. leaves says why the member leaves: the application takes no
+// more messages then, and what is in hand has settled or never will. nil: it is for a rebalance, that may bring them back, and commits by hand
+// wait for its end.
+func (g *group) giveUpThese(ctx context.Context, parts map[TopicPartition]*partition, leaves *loss) {
 	if len(parts) == 0 {
 		return
 	}
@@ -137,7 +149,7 @@ func (g *group) giveUpThese(ctx context.Context, parts map[TopicPartition]*parti
 		starting, cancel := g.step(ctx, time.Now().Add(startPatience), startShare)
 		c.awaitStarts(starting, parts)
 		cancel()
-		if comesBack && c.cfg.revokeGrace > 0 {
+		if leaves == nil && c.cfg.revokeGrace > 0 {
 			settling, cancel := g.step(ctx, time.Now().Add(c.cfg.revokeGrace), 0)
 			c.awaitSettling(settling, parts)
 			cancel()
@@ -166,12 +178,15 @@ func (g *group) giveUpThese(ctx context.Context, parts map[TopicPartition]*parti
 	}
 	calls := c.tellGone(telling, end, onRevoked, parts)
 	for _, call := range calls {
-		call.after = func() { g.part(parts, call.parts, comesBack) }
+		for _, tp := range call.parts {
+			parts[tp].told = hearsRevoked(call.listener)
+		}
+		call.after = func() { g.part(parts, call.parts, leaves) }
 	}
 	s.mu.Unlock()
 	awaitCalls(telling, calls)
 	s.mu.Lock()
-	g.part(parts, slices.Collect(maps.Keys(parts)), comesBack) // those that nobody was told of, or whose call hangs
+	g.part(parts, slices.Collect(maps.Keys(parts)), leaves) // those that nobody was told of, or whose call hangs
 	s.wake(nil)
 	s.signal()
 	s.mu.Unlock()
@@ -179,19 +194,22 @@ func (g *group) giveUpThese(ctx context.Context, parts map[TopicPartition]*parti
 
 // part takes those of the partitions given up out of the assignment that are named and still in it. What a listener has been told of is
 // gone when its call returns, whatever others are still to be told of. Called with sub.mu held.
-func (g *group) part(parts map[TopicPartition]*partition, named []TopicPartition, comesBack bool) {
+func (g *group) part(parts map[TopicPartition]*partition, named []TopicPartition, leaves *loss) {
 	s := g.c.sub
 	gone := make([]TopicPartition, 0, len(named))
 	generation := g.identity().generation
 	for _, tp := range named {
 		if p := parts[tp]; p != nil && s.partitions[tp] == p {
 			gone = append(gone, tp)
-			if comesBack && !p.dropped {
-				s.givenUp[tp] = heldPart{p: p, generation: generation}
+			switch given := (heldPart{p: p, generation: generation}); {
+			case leaves != nil && !p.told:
+				s.miss(given, leaves)
+			case leaves == nil && !p.dropped:
+				s.givenUp[tp] = given
 			}
 		}
 	}
-	s.loseAll(gone)
+	s.loseAll(gone, leaves)
 }
 
 // listens says whether there is a listener to tell of partitions that go.

@@ -285,12 +285,12 @@ func TestGroup_WhatOneListenerHasPartedFromIsGoneWhileTheNextOneIsTold(t *testin
 		c.sub.partitions[stays].known = true
 		c.sub.mu.Unlock()
 		var work sync.WaitGroup
-		work.Go(func() { c.group.giveUpThese(t.Context(), these(c, dropped, stays), true) })
+		work.Go(func() { c.group.giveUpThese(t.Context(), these(c, dropped, stays), nil) })
 		synctest.Wait()
 		require.Equal(t, []string{"revoked t-0"}, first.so())
 		require.Equal(t, []string{"revoked u-0"}, second.so())
 
-		offsets := c.handedOut(t.Context())
+		offsets, _ := c.handedOut(t.Context())
 		require.Contains(t, offsets, stays)
 		require.NotContains(t, offsets, dropped)
 		run := c.newCommitRun("Commit", map[TopicPartition]OffsetAndMetadata{dropped: {Offset: 5}, stays: {Offset: 5}}, true)

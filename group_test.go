@@ -89,7 +89,7 @@ func TestGroup_APartitionIsRevokedOrLostNeverBoth(t *testing.T) {
 		h := &heard{hold: make(chan struct{})}
 		c := holding(t, h, 2)
 		var work sync.WaitGroup
-		work.Go(func() { c.group.giveUpThese(t.Context(), these(c, TopicPartition{"t", 0}), true) })
+		work.Go(func() { c.group.giveUpThese(t.Context(), these(c, TopicPartition{"t", 0}), nil) })
 		synctest.Wait()
 		require.Equal(t, []string{"revoked t-0"}, h.so())
 
@@ -113,7 +113,7 @@ func TestGroup_WhatIsLostDuringItsGraceIsNotRevokedToo(t *testing.T) {
 		c.sub.mu.Unlock()
 		began := time.Now()
 		var work sync.WaitGroup
-		work.Go(func() { c.group.giveUpThese(t.Context(), these(c, tp), true) })
+		work.Go(func() { c.group.giveUpThese(t.Context(), these(c, tp), nil) })
 		synctest.Wait()
 		require.Empty(t, h.so())
 		c.group.giveUp(t.Context(), actGiveUp{all: true, lost: true})
@@ -170,7 +170,7 @@ func TestCommit_WhatWasLostIsNotCommittedWhenItComesBackWithTheNextGeneration(t 
 		c.group.m.generation = 4
 		for lost, give := range map[bool]func(){
 			true:  func() { c.group.giveUp(t.Context(), actGiveUp{all: true, lost: true}) },
-			false: func() { c.group.giveUpThese(t.Context(), these(c, tp), true) },
+			false: func() { c.group.giveUpThese(t.Context(), these(c, tp), nil) },
 		} {
 			run := c.newCommitRun("Commit", map[TopicPartition]OffsetAndMetadata{tp: {Offset: 5}}, true)
 			automatic := c.newCommitRun("Commit", map[TopicPartition]OffsetAndMetadata{tp: {Offset: 5}}, false)
@@ -243,7 +243,7 @@ func TestGroup_SubscribeDoesNotRevokeWhatIsBeingRevoked(t *testing.T) {
 		h := &heard{hold: make(chan struct{})}
 		c := holding(t, h, 1)
 		var work sync.WaitGroup
-		work.Go(func() { c.group.giveUpThese(t.Context(), these(c, TopicPartition{"t", 0}), true) })
+		work.Go(func() { c.group.giveUpThese(t.Context(), these(c, TopicPartition{"t", 0}), nil) })
 		synctest.Wait()
 		require.NoError(t, c.Subscribe([]string{"u"}, WithListener(h)))
 		close(h.hold)

@@ -136,6 +136,7 @@ type (
 		all    bool // not only what an eager rebalance takes
 		lost   bool // they are gone already
 		reason string
+		cause  error // why they are lost: the coordinator's code, where it gave one
 	}
 	actJoin struct {
 		round  uint64
@@ -232,7 +233,7 @@ func (m *membership) next(now time.Time) []any {
 		}
 		if (m.state == memberIdle || m.rejoin) && !now.Before(m.retryAt) {
 			m.state = memberGivingUp
-			return append(m.giveUp(false, false, m.reason), m.pulse(now)...)
+			return append(m.giveUp(false, m.reason), m.pulse(now)...)
 		}
 	case memberJoining, memberSyncing:
 		if !m.wanted {
@@ -289,7 +290,7 @@ func (m *membership) goAway() []any {
 	}
 	m.state = memberLeaving
 	m.round++ // a join that is out, or an assignment, is void
-	return m.giveUp(true, false, m.whyLeave())
+	return m.giveUp(true, m.whyLeave())
 }
 
 // tookNoMessages is why a parked member is not in the group.
@@ -303,9 +304,9 @@ func (m *membership) whyLeave() string {
 }
 
 // giveUp has partitions given up. What an earlier one says of its end counts for nothing then.
-func (m *membership) giveUp(all, lost bool, reason string) []any {
+func (m *membership) giveUp(all bool, reason string) []any {
 	m.turn++
-	return []any{actGiveUp{turn: m.turn, all: all, lost: lost, reason: reason}}
+	return []any{actGiveUp{turn: m.turn, all: all, reason: reason}}
 }
 
 // givenUp goes on when partitions have been given up.
@@ -361,7 +362,7 @@ func (m *membership) fail(now time.Time, err error, fatal bool) []any {
 	if fatal {
 		m.fatal = err
 	}
-	return append([]any{actTell{err: err}}, m.lose(err.Error())...)
+	return append([]any{actTell{err: err}}, m.lose("the member could not join the group", codeOf(err))...)
 }
 
 func (m *membership) retry(now time.Time) {

@@ -125,7 +125,7 @@ func (m *membership) joined(now time.Time, a joinAnswer) []any {
 	case groupReset:
 		m.memberID = ""
 		m.retry(now)
-		return m.lose("the coordinator does not know the member")
+		return m.lose("the coordinator does not know the member", a.code)
 	case groupCoordinator:
 		return append(m.again(now, "the coordinator has moved"), actForgetCoordinator{})
 	case groupFail:
@@ -150,7 +150,7 @@ func (m *membership) synced(now time.Time, code protocol.ErrorCode, err error) [
 	case groupReset:
 		m.memberID = ""
 		m.retry(now)
-		return m.lose("the coordinator does not know the member")
+		return m.lose("the coordinator does not know the member", code)
 	case groupCoordinator:
 		return append(m.again(now, "the coordinator has moved"), actForgetCoordinator{})
 	case groupFail:
@@ -231,15 +231,15 @@ func (m *membership) refused(api string, code protocol.ErrorCode) []any {
 	switch code {
 	case protocol.UnknownMemberID:
 		m.memberID = ""
-		return m.lose("the coordinator does not know the member")
+		return m.lose("the coordinator does not know the member", code)
 	case protocol.IllegalGeneration:
 		if m.late != 0 {
 			return nil // the answer that is still out tells the new one
 		}
-		return m.lose("the group has rebalanced without this member")
+		return m.lose("the group has rebalanced without this member", code)
 	case protocol.FencedInstanceID:
 		m.fatal, m.told = groupFailure(api, m.by, code), true
-		return append([]any{actTell{err: m.fatal}}, m.lose("another consumer has the group instance id")...)
+		return append([]any{actTell{err: m.fatal}}, m.lose("another consumer has the group instance id", code)...)
 	case protocol.RebalanceInProgress:
 		if m.state == memberStable || m.state == memberApplying {
 			m.wantRejoin("the group is rebalancing")
@@ -249,7 +249,7 @@ func (m *membership) refused(api string, code protocol.ErrorCode) []any {
 }
 
 // lose drops every partition as lost, also those that are being given up, and joins anew. No generation: none is held.
-func (m *membership) lose(reason string) []any {
+func (m *membership) lose(reason string, cause error) []any {
 	held := m.generation >= 0
 	m.forget()
 	m.round++ // an assignment being taken in is void
@@ -263,5 +263,6 @@ func (m *membership) lose(reason string) []any {
 		}
 		return nil
 	}
-	return m.giveUp(true, true, reason)
+	m.turn++
+	return []any{actGiveUp{turn: m.turn, all: true, lost: true, reason: reason, cause: cause}}
 }

@@ -19,6 +19,7 @@ type partition struct {
 	dropTo    RebalanceListener // who is told: the listener of the subscription that had it
 	dropSeq   uint64            // which Subscribe dropped it
 	leaving   bool              // being given up: nothing more is handed out
+	told      bool              // a listener was told that it is revoked, and could commit
 	revoking  bool              // OnPartitionsRevoked has been told, or is about to be: no other call says that it goes
 	evicted   bool              // it was lost with the membership: others may have had it since
 	gated     bool              // its listener has not returned from OnPartitionsAssigned; within peekMany: all it has is peeked
@@ -31,6 +32,7 @@ type partition struct {
 	asking    asking
 
 	handTurn     uint64 // the turn in which it last handed messages out
+	handedTo     int64  // behind the last message that was handed out since the position was moved; 0: none was
 	settledTo    int64  // the position when that turn began, or what was committed by hand since
 	settledEpoch int32  // leader epoch of the record before it
 	commits      uint32 // counts what may have changed committed: an answer to what was asked before says nothing of it now

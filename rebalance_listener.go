@@ -61,6 +61,17 @@ func (f RebalanceFuncs) OnPartitionsLost(ctx context.Context, c *Consumer, lost 
 	return f.Lost(ctx, c, lost)
 }
 
+// hearsRevoked says whether a listener does anything when partitions are revoked.
+func hearsRevoked(l RebalanceListener) bool {
+	switch f := l.(type) {
+	case RebalanceFuncs:
+		return f.Revoked != nil
+	case *RebalanceFuncs:
+		return f.Revoked != nil
+	}
+	return true
+}
+
 // A SubscribeOption belongs to one call of Subscribe or SubscribePattern.
 type SubscribeOption func(*subscribeOptions)
 

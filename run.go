@@ -99,7 +99,7 @@ func (r *run) end() {
 		p.position, p.lastEpoch = r.first+int64(n-1), r.epoch
 	}
 	s.handing(p)
-	p.position, p.lastEpoch = r.first+int64(n), r.epoch
+	p.position, p.lastEpoch, p.handedTo = r.first+int64(n), r.epoch, r.first+int64(n)
 	r.chunk.taken = next
 	p.turn -= n
 }

@@ -278,8 +278,8 @@ var states = map[string]map[string]stateEntry{
 	"joining, cooperative": {"rejoins": func(t *testing.T, k *fakebroker.Cluster) (*Consumer, context.Context) {
 		return enterJoining(t, k, CooperativeStickyAssignor)
 	}},
-	"parked": {"takes nothing": enterParked},
-	"fenced": {"a heartbeat says so": enterFenced},
+	"parked": {"takes nothing": func(t *testing.T, k *fakebroker.Cluster) (*Consumer, context.Context) { return enterParked(t, k) }},
+	"fenced": {"a heartbeat says so": func(t *testing.T, k *fakebroker.Cluster) (*Consumer, context.Context) { return enterFenced(t, k) }},
 }
 
 func enterNew(t *testing.T, k *fakebroker.Cluster) (*Consumer, context.Context) {
@@ -358,9 +358,9 @@ func enterJoining(t *testing.T, k *fakebroker.Cluster, a Assignor) (*Consumer, c
 }
 
 // enterParked gives a member that has taken a message, and then none for the max poll interval, with others to come.
-func enterParked(t *testing.T, k *fakebroker.Cluster) (*Consumer, context.Context) {
+func enterParked(t *testing.T, k *fakebroker.Cluster, opts ...ConsumerOption) (*Consumer, context.Context) {
 	k.AppendValues("orders", 0, "first", "second", "third")
-	c := startGroup(t, groupConsumer(t, k, WithTopics("orders"), WithAutoOffsetReset(ResetEarliest), WithMaxPollInterval(10*time.Second)))
+	c := startGroup(t, groupConsumer(t, k, append(opts, WithTopics("orders"), WithAutoOffsetReset(ResetEarliest), WithMaxPollInterval(10*time.Second))...))
 	receive(t, c, 1)
 	require.NoError(t, k.AwaitCount(t.Context(), protocol.KeyLeaveGroup, 1))
 	synctest.Wait()
@@ -368,9 +368,9 @@ func enterParked(t *testing.T, k *fakebroker.Cluster) (*Consumer, context.Contex
 }
 
 // enterFenced gives a static member that has taken a message, and whose place another consumer has taken.
-func enterFenced(t *testing.T, k *fakebroker.Cluster) (*Consumer, context.Context) {
+func enterFenced(t *testing.T, k *fakebroker.Cluster, opts ...ConsumerOption) (*Consumer, context.Context) {
 	k.AppendValues("orders", 0, "first", "second", "third")
-	c := startGroup(t, groupConsumer(t, k, WithTopics("orders"), WithAutoOffsetReset(ResetEarliest), WithGroupInstanceID("a")))
+	c := startGroup(t, groupConsumer(t, k, append(opts, WithTopics("orders"), WithAutoOffsetReset(ResetEarliest), WithGroupInstanceID("a"))...))
 	receive(t, c, 1)
 	k.Handle(protocol.KeyHeartbeat, func(*fakebroker.Call) fakebroker.Reply {
 		return fakebroker.Reply{Response: &protocol.HeartbeatResponse{ErrorCode: protocol.FencedInstanceID}}

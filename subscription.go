@@ -43,7 +43,8 @@ type subscription struct {
 	failures   []*failure
 
 	// Of the group.
-	had            map[TopicPartition]struct{} // lost in a rebalance or by eviction
+	had            map[TopicPartition]*loss // lost in a rebalance or by eviction, and why, where that is known
+	missed         map[TopicPartition]missedPart
 	givenUp        map[TopicPartition]heldPart // given up in the rebalance that is under way, which may bring them back
 	joinedAt       uint64                      // what drops was when the group was last told of the topics
 	lastOwned      []TopicPartition            // the last assignment the group gave, and its generation
@@ -99,7 +100,7 @@ type waiter struct {
 
 func newSubscription() *subscription {
 	return &subscription{
-		turn: 1, had: make(map[TopicPartition]struct{}), givenUp: make(map[TopicPartition]heldPart), firstStart: make(map[TopicPartition]firstStart),
+		turn: 1, had: make(map[TopicPartition]*loss), missed: make(map[TopicPartition]missedPart), givenUp: make(map[TopicPartition]heldPart), firstStart: make(map[TopicPartition]firstStart),
 		seen: make(map[string]*topicWatch), partitions: make(map[TopicPartition]*partition),
 	}
 }
@@ -287,6 +288,7 @@ func (s *subscription) unsubscribe() error {
 	s.forgetTopics()
 	clear(s.had)
 	clear(s.givenUp)
+	clear(s.missed)
 	clear(s.firstStart)
 	s.changedAssignment()
 	return untold
@@ -368,9 +370,9 @@ func (s *subscription) remove(tps []TopicPartition) {
 }
 
 // loseAll takes partitions out of the assignment that the group has taken, or is about to give to others.
-func (s *subscription) loseAll(tps []TopicPartition) {
+func (s *subscription) loseAll(tps []TopicPartition, why *loss) {
 	for _, tp := range tps {
-		s.had[tp] = struct{}{}
+		s.had[tp] = why
 	}
 	s.remove(tps)
 }
@@ -397,7 +399,7 @@ func (s *subscription) sought(p *partition) {
 func (s *subscription) seek(p *partition, offset int64, leaderEpoch int32) {
 	p.epoch++
 	p.moved++
-	p.known, p.position, p.lastEpoch, p.handTurn, p.byHand = true, offset, leaderEpoch, 0, -1
+	p.known, p.position, p.lastEpoch, p.handTurn, p.handedTo, p.byHand = true, offset, leaderEpoch, 0, 0, -1
 	p.buf.dropFrom(0, s.budget)
 	p.fetch.offset, p.fetch.need, p.fetch.stuck, p.fetch.corrupt = offset, 0, 0, nil
 	p.fetch.retryAt, p.fetch.attempts = time.Time{}, 0
@@ -429,7 +431,7 @@ func (s *subscription) begin(p *partition, offset int64, leaderEpoch int32) {
 func (s *subscription) reset(p *partition, start startAt) {
 	p.epoch++
 	p.moved++
-	p.known, p.start, p.asking, p.byHand = false, &start, asking{}, -1
+	p.known, p.start, p.asking, p.handedTo, p.byHand = false, &start, asking{}, 0, -1
 	p.buf.dropFrom(0, s.budget)
 	p.fetch.need, p.fetch.stuck, p.fetch.corrupt = 0, 0, nil
 	p.fetch.validate, p.fetch.lost = false, false
@@ -531,6 +533,7 @@ func (s *subscription) forgetCluster() error {
 	s.undecoded = queue[*partition]{}
 	s.ring = queue[*partition]{}
 	clear(s.givenUp)
+	clear(s.missed)
 	s.matched = false
 	if s.kind.following() {
 		s.assigned = false

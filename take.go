@@ -86,7 +86,7 @@ func (s *subscription) takeFrom(p *partition) *Message {
 // between them. What lies there may be of a newer epoch then than the one that is noted for the position.
 func (p *partition) handed(c *chunk) {
 	last := &c.msgs[c.taken-1]
-	p.position, p.lastEpoch = last.Offset+1, last.LeaderEpoch
+	p.position, p.lastEpoch, p.handedTo = last.Offset+1, last.LeaderEpoch, last.Offset+1
 	if c.taken < len(c.msgs) && c.msgs[c.taken].LeaderEpoch == last.LeaderEpoch {
 		p.position = c.msgs[c.taken].Offset
 	}
