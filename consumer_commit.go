@@ -12,8 +12,8 @@ import (
 // Commit commits the position of every assigned partition that has one: everything handed out so far, whether settled or
 // not. It waits for the group's coordinator to have it; what may pass is tried again until ctx ends. Commits need a group
 // id, and go one after the other. While the group rebalances it waits for that, but in a listener; what has gone to another
-// member by then is a [*CommitFailedError]. So is, once, what was handed out of a partition that has gone since, where no listener was told
-// that it is revoked: it went with the membership, as after the max poll interval, or without a listener. Errors of partitions are joined.
+// member by then is a [*CommitFailedError]. So is, once, what was handed out of a partition that has gone since with the membership, as after
+// the max poll interval, or in a rebalance in which no listener was told that it is revoked. Errors of partitions are joined.
 func (c *Consumer) Commit(ctx context.Context) error {
 	if err := c.canCommit("Commit"); err != nil {
 		return err

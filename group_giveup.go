@@ -202,7 +202,7 @@ func (g *group) part(parts map[TopicPartition]*partition, named []TopicPartition
 		if p := parts[tp]; p != nil && s.partitions[tp] == p {
 			gone = append(gone, tp)
 			switch given := (heldPart{p: p, generation: generation}); {
-			case leaves != nil && !p.told:
+			case leaves != nil: // also where a listener could commit: it cannot have known what the application is in the middle of
 				s.miss(given, leaves)
 			case leaves == nil && !p.dropped:
 				s.givenUp[tp] = given
