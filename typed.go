@@ -10,7 +10,8 @@ import (
 )
 
 // A Deserializer makes a value of a key's or a value's bytes; data is nil for Kafka's null. It is called by the goroutine
-// that takes messages, without a lock held.
+// that takes messages, without a lock held. It must leave data as it is: where a seek, a pause or a rebalance comes between, the message is
+// not handed out, and the same bytes are decoded again when it is.
 type Deserializer[T any] func(ctx context.Context, topic string, headers []Header, data []byte) (T, error)
 
 // Bytes gives the bytes as they are; they share the batch's memory (see [Message]).
