@@ -56,17 +56,6 @@ func (b *budget) takeRawUpTo(low, high, spare int64) int64 {
 	return n
 }
 
-// takeWhatFits charges n bytes that are in use already, or as many of them as there is room for.
-func (b *budget) takeWhatFits(n int64) int64 {
-	b.mu.Lock()
-	defer b.mu.Unlock()
-	n = max(0, min(n, b.limit-b.reserve-b.used))
-	b.makeWay(n)
-	b.used += n
-	b.note()
-	return n
-}
-
 // releaseRaw gives back what takeRaw took.
 func (b *budget) releaseRaw(n int64) {
 	if n != 0 {

@@ -20,8 +20,8 @@ type missedPart struct {
 // nothing to miss.
 func (p *partition) uncommitted() bool { return p.handedTo > max(p.committed, 0) }
 
-// miss is for a partition that goes without the application having had its chance to commit: a listener that is told that partitions are
-// revoked has had it, and what Subscribe drops goes by the application's own wish.
+// miss is for a partition that goes without the application having had its chance to commit, as a listener has that is told in a rebalance
+// that partitions are revoked; what Subscribe drops goes by the application's own wish.
 func (s *subscription) miss(given heldPart, why *loss) {
 	p := given.p
 	if p.dropped || !p.uncommitted() {

@@ -100,15 +100,7 @@ func TestCommit_MissesWhatAFencedMemberHad(t *testing.T) {
 // another member's it misses. Where a listener was told that partitions are revoked, it could have committed.
 func TestCommit_AfterAnEagerRebalanceIsAsOneDuringIt(t *testing.T) {
 	for name, x := range revokedIsHeard {
-		for end, y := range map[string]struct {
-			generation int32
-			back       []TopicPartition
-			fails      bool
-		}{
-			"comes back":                {2, []TopicPartition{orders}, false},
-			"goes to another":           {2, nil, true},
-			"comes back from somewhere": {3, []TopicPartition{orders}, true},
-		} {
+		for end, y := range eagerEnds {
 			t.Run(name+", "+end, func(t *testing.T) {
 				inBubble(t, fakebroker.Options{}, func(t *testing.T, k *fakebroker.Cluster) {
 					c, answer := rejoining(t, k, x.l)

@@ -56,19 +56,22 @@ func rejoining(t *testing.T, k *fakebroker.Cluster, opts ...ConsumerOption) (c *
 	return c, func(generation int32, tps ...TopicPartition) { come <- share{generation, tps} }
 }
 
+// eagerEnds are how an eager rebalance may end for orders, of which the member had generation 1, and whether a commit of it fails.
+var eagerEnds = map[string]struct {
+	generation int32
+	back       []TopicPartition
+	fails      bool
+}{
+	"comes back":                {2, []TopicPartition{orders}, false},
+	"goes to another":           {2, nil, true},
+	"comes back from somewhere": {3, []TopicPartition{orders}, true},
+}
+
 // During an eager rebalance everything is given up. A commit by hand waits for its end, and commits what is back by then; what is
 // not, or may have been another member's meanwhile, it says.
 func TestCommit_ByHandWaitsForAnEagerRebalance(t *testing.T) {
 	for name, commit := range commitsByHand {
-		for end, x := range map[string]struct {
-			generation int32
-			back       []TopicPartition
-			fails      bool
-		}{
-			"comes back":                {2, []TopicPartition{orders}, false},
-			"goes to another":           {2, nil, true},
-			"comes back from somewhere": {3, []TopicPartition{orders}, true},
-		} {
+		for end, x := range eagerEnds {
 			t.Run(name+", "+end, func(t *testing.T) {
 				inBubble(t, fakebroker.Options{}, func(t *testing.T, k *fakebroker.Cluster) {
 					c, answer := rejoining(t, k)
