@@ -115,18 +115,20 @@ func (n *Node) Stop(ctx context.Context) error {
 	return p.wait(ctx)
 }
 
-// Pause freezes the node (SIGSTOP): its sockets stay open and say nothing.
-func (n *Node) Pause() error { return n.signal(syscall.SIGSTOP) }
+// Pause freezes the node (SIGSTOP), and returns when it stands still: its sockets stay open and say nothing.
+func (n *Node) Pause() error { return n.do((*process).pause) }
 
 // Continue wakes a paused node.
-func (n *Node) Continue() error { return n.signal(syscall.SIGCONT) }
+func (n *Node) Continue() error {
+	return n.do(func(p *process) error { return p.signal(syscall.SIGCONT) })
+}
 
-func (n *Node) signal(sig syscall.Signal) error {
+func (n *Node) do(f func(*process) error) error {
 	p := n.current()
 	if p == nil {
 		return fmt.Errorf("node %d was never started", n.ID)
 	}
-	return p.signal(sig)
+	return f(p)
 }
 
 // Start brings a node that is down up again on the same ports and data, and returns when the cluster counts it in.

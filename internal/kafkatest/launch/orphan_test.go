@@ -7,17 +7,29 @@ import (
 	"os"
 	"os/exec"
 	"path/filepath"
+	"runtime"
 	"strconv"
 	"strings"
+	"sync/atomic"
 	"syscall"
 	"testing"
 	"time"
 )
 
-// TestMain turns the test binary into a parent that waits to be killed, for the test below.
+// TestMain turns the test binary into a parent that waits to be killed, or into a child with busy threads, for the tests below.
 func TestMain(m *testing.M) {
-	if os.Getenv("LAUNCH_TEST_PARENT") == "" {
+	switch os.Getenv("LAUNCH_TEST_AS") {
+	case "":
 		os.Exit(m.Run())
+	case "busy":
+		for range 16 {
+			go func() {
+				runtime.LockOSThread()
+				for turns := new(atomic.Int64); ; turns.Add(1) {
+				}
+			}()
+		}
+		select {}
 	}
 	p, err := startProcess(".", os.DevNull, "sleep", "600")
 	if err != nil {
@@ -30,7 +42,7 @@ func TestMain(m *testing.M) {
 
 func TestStartProcess_ChildDiesWithTheTests(t *testing.T) {
 	parent := exec.Command(os.Args[0])
-	parent.Env = append(os.Environ(), "LAUNCH_TEST_PARENT=1")
+	parent.Env = append(os.Environ(), "LAUNCH_TEST_AS=parent")
 	out, err := parent.StdoutPipe()
 	if err != nil {
 		t.Fatal(err)
@@ -73,6 +85,64 @@ func gone(pid int) bool {
 	}
 	_, rest, _ := strings.Cut(string(stat), ") ")
 	return strings.HasPrefix(rest, "Z")
+}
+
+func TestPause_ReturnsWhenEveryThreadStandsStill(t *testing.T) {
+	t.Setenv("LAUNCH_TEST_AS", "busy")
+	p, err := startProcess(".", os.DevNull, os.Args[0])
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer func() {
+		_ = p.signal(syscall.SIGKILL) // lost only to the process ending by itself
+		<-p.done
+	}()
+	for range 50 {
+		if err := p.pause(); err != nil {
+			t.Fatal(err)
+		}
+		states := threadStates(t, p.pid)
+		if strings.Trim(states, "T") != "" {
+			t.Fatalf("threads are in state %s, want T (stopped) in all", states)
+		}
+		if err := p.signal(syscall.SIGCONT); err != nil {
+			t.Fatal(err)
+		}
+	}
+}
+
+func TestPause_OfAProcessThatEndsMeanwhileReturns(t *testing.T) {
+	p, err := startProcess(".", os.DevNull, "true")
+	if err != nil {
+		t.Fatal(err)
+	}
+	_ = p.pause() // paused or gone, as it comes
+	if p.running() {
+		_ = p.signal(syscall.SIGCONT)
+	}
+	<-p.done
+	if err := p.pause(); err == nil {
+		t.Error("paused a process that is gone")
+	}
+}
+
+// threadStates gives a letter for each thread of a process (proc(5)).
+func threadStates(t *testing.T, pid int) string {
+	t.Helper()
+	stats, err := filepath.Glob(fmt.Sprintf("/proc/%d/task/*/stat", pid))
+	if err != nil || len(stats) == 0 {
+		t.Fatalf("no threads of %d: %v", pid, err)
+	}
+	var states []byte
+	for _, name := range stats {
+		stat, err := os.ReadFile(name)
+		if err != nil {
+			t.Fatal(err)
+		}
+		_, rest, _ := strings.Cut(string(stat), ") ")
+		states = append(states, rest[0])
+	}
+	return string(states)
 }
 
 func TestSweep_RemovesOnlyWhatDeadProcessesLeft(t *testing.T) {

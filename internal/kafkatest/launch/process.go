@@ -59,6 +59,17 @@ func (p *process) signal(sig syscall.Signal) error {
 	}
 }
 
+// pause stops the child, and returns when it stands still.
+func (p *process) pause() error {
+	if err := p.signal(syscall.SIGSTOP); err != nil {
+		return err
+	}
+	if err := awaitStopped(p.pid); err != nil {
+		return fmt.Errorf("process %d was sent SIGSTOP, and whether it stands still is unknown: %w", p.pid, err)
+	}
+	return nil
+}
+
 func (p *process) wait(ctx context.Context) error {
 	select {
 	case <-p.done:

@@ -8,3 +8,6 @@ import "syscall"
 func childAttr() *syscall.SysProcAttr {
 	return &syscall.SysProcAttr{Setpgid: true}
 }
+
+// awaitStopped returns at once: only Linux tells when every thread stands still without taking the report from who waits for the end.
+func awaitStopped(int) error { return nil }
