@@ -165,7 +165,7 @@ type ledger struct {
 	wrong      []string
 	late       time.Duration // how long a record took at most from its timestamp
 	journal    *chronicle    // what the checker reads
-	deaf       bool          // listeners are not heard any more: who owns what is not known
+	deaf       bool          // who owns what is not heard any more
 }
 
 // A span is a range of offsets, without the last.
@@ -189,6 +189,14 @@ func (l *ledger) listener(m *member, call told) {
 	if m.dead {
 		return // the call was under way when it crashed, and in a real crash would have ended with it
 	}
+	if call.callback == "OnPartitionsAssigned" {
+		for _, tp := range call.parts {
+			delete(m.next, tp) // it begins where its group is
+		}
+	}
+	if l.deaf {
+		return
+	}
 	l.journal.call(m.id(), call)
 	for _, tp := range call.parts {
 		switch owner := l.owners[tp]; {
@@ -210,16 +218,12 @@ func (l *ledger) listener(m *member, call told) {
 			l.owners[tp] = m
 		default:
 			l.owners[tp] = m
-			delete(m.next, tp)
 		}
 	}
 }
 
-// deafen stops hearing what the members' listeners are told.
-func (l *ledger) deafen(members ...*member) {
-	for _, m := range members {
-		m.on(nil)
-	}
+// deafen stops hearing from the members' listeners who owns what; where a member begins it still hears.
+func (l *ledger) deafen() {
 	l.mu.Lock()
 	defer l.mu.Unlock()
 	l.deaf = true
