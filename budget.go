@@ -13,6 +13,7 @@ type budget struct {
 	limit   int64 // all of it
 	reserve int64 // the part of limit that only the reserve's holder may use
 	used    int64 // without the reserve
+	promise int64 // of used: taken for record sets that are still to come, so that there is no memory yet
 	held    int64 // used of the reserve
 	taken   bool  // a segment holds the reserve
 	decoded int64 // of used and held: decompressed bytes and slabs
@@ -40,8 +41,8 @@ func newBudget(limit, reserve int64, onFree func()) *budget {
 // takeRaw charges n bytes for a record set, or says that there is no room.
 func (b *budget) takeRaw(n int64) bool { return b.takeRawUpTo(n, n, 0) == n }
 
-// takeRawUpTo charges between low and high bytes, as many as there is room for beside spare bytes that are to stay free;
-// 0 where there is less than low.
+// takeRawUpTo charges between low and high bytes for what is still to come, as many as there is room for beside spare bytes that are to
+// stay free; 0 where there is less than low.
 func (b *budget) takeRawUpTo(low, high, spare int64) int64 {
 	b.mu.Lock()
 	defer b.mu.Unlock()
@@ -50,13 +51,36 @@ func (b *budget) takeRawUpTo(low, high, spare int64) int64 {
 		b.refused = true
 		return 0
 	}
-	b.makeWay(n)
 	b.used += n
+	b.promise += n
 	b.note()
 	return n
 }
 
-// releaseRaw gives back what takeRaw took.
+// made is for what takeRaw took once there is memory for it.
+func (b *budget) made(n int64) {
+	b.mu.Lock()
+	defer b.mu.Unlock()
+	b.promise -= n
+	b.makeWay()
+}
+
+// unmade is for memory that takeRaw took n bytes for, and that is not needed any more: they are for what is still to come again.
+func (b *budget) unmade(n int64) {
+	b.mu.Lock()
+	defer b.mu.Unlock()
+	b.promise += n
+}
+
+// leaveRaw gives back what takeRaw took, and no memory was made for.
+func (b *budget) leaveRaw(n int64) {
+	if n != 0 {
+		b.unmade(-n)
+		b.give(n, 0, 0)
+	}
+}
+
+// releaseRaw gives back what takeRaw took, and memory was made for.
 func (b *budget) releaseRaw(n int64) {
 	if n != 0 {
 		b.give(n, 0, 0)
@@ -70,7 +94,6 @@ func (b *budget) takeDecoded(n int64, c *charge, holder *bool, mayHold bool) boo
 	defer b.mu.Unlock()
 	switch {
 	case b.used+n <= b.limit-b.reserve:
-		b.makeWay(n)
 		b.used += n
 		c.general += n
 	case (*holder || mayHold && !b.taken) && b.held+n <= b.reserve:

@@ -16,12 +16,12 @@ func TestBudget_RawMemoryLeavesTheReserveAlone(t *testing.T) {
 	require.True(t, b.wasRefused())
 	require.Zero(t, b.takeRawUpTo(5, 50, 6), "what is to be spared is not there")
 	require.Equal(t, int64(5), b.takeRawUpTo(5, 50, 5))
-	b.releaseRaw(0)
+	b.leaveRaw(0)
 	require.Zero(t, calls)
-	b.releaseRaw(55)
+	b.leaveRaw(55)
 	require.Equal(t, 1, calls, "who was refused is told")
 	b.takeRaw(1)
-	b.releaseRaw(1)
+	b.leaveRaw(1)
 	require.Equal(t, 1, calls, "nobody waits")
 	now, _, peak := b.buffered()
 	require.Equal(t, []int64{0, 55}, []int64{now, peak})
@@ -51,7 +51,7 @@ func TestBudget_ReserveIsForOneAtATime(t *testing.T) {
 		b.releaseDecoded(c)
 		b.releaseDecoded(c) // giving back twice gives back once
 	}
-	b.releaseRaw(55)
+	b.leaveRaw(55)
 	now, decoded, peak := b.buffered()
 	require.Equal(t, []int64{0, 0, 100}, []int64{now, decoded, peak})
 }
@@ -71,7 +71,7 @@ func TestBudget_NeverMoreThanItsLimit(t *testing.T) {
 			}
 		case 1:
 			if len(raw) > 0 {
-				b.releaseRaw(raw[0])
+				b.leaveRaw(raw[0])
 				raw = raw[1:]
 			}
 		case 2, 3:

@@ -42,14 +42,15 @@ func (e *batchFailure) Error() string { return e.err.Error() }
 // A decoder turns the batches of one segment into chunks of messages, a chunk at a time. It belongs to the worker that
 // has the segment; what it needs of the outside is in env.
 type decoder struct {
-	rest   []byte // batches not begun
-	open   batchReader
-	from   int64  // offset of the next message: what is below was made already, or not asked for
-	arena  []byte // decompressed memory not used yet
-	block  *block // the arena is the rest of it
-	shared bool   // messages point into the arena's front
-	want   int    // bytes the next batch was found to need decompressed; 0: its headers tell
-	chunk  *chunk // begun and still empty, for lack of room
+	rest    []byte // batches not begun
+	open    batchReader
+	from    int64  // offset of the next message: what is below was made already, or not asked for
+	arena   []byte // decompressed memory not used yet
+	block   *block // the arena is the rest of it
+	shared  bool   // messages point into the arena's front
+	checked bool   // the checksum of the next batch is right: there was no room for it then
+	want    int    // bytes the next batch was found to need decompressed; 0: its headers tell
+	chunk   *chunk // begun and still empty, for lack of room
 }
 
 // A batchReader stands inside one batch.
@@ -171,6 +172,7 @@ func (b *chunkBuilder) reserve(left int) error {
 	if !b.take(n*messageSize, &c.charge) {
 		return errNoRoom
 	}
+	b.env.budget.willMake()
 	c.msgs = make([]Message, 0, n)
 	b.chunk = c
 	return nil
@@ -179,11 +181,15 @@ func (b *chunkBuilder) reserve(left int) error {
 // reserveSpare makes the slab of one kept for reuse, or of a size that can be kept.
 func (b *chunkBuilder) reserveSpare(n int) bool {
 	c := b.env.budget.spareChunk(n)
-	if c == nil {
+	fresh := c == nil
+	if fresh {
 		c = &chunk{msgs: make([]Message, 0, n)}
 	}
 	if !b.env.budget.takeGeneral(c.size(), &c.charge) { // more than is needed must not come out of the reserve
 		return false
+	}
+	if fresh {
+		b.env.budget.willMake()
 	}
 	b.chunk, b.headers = c, c.headers[:0]
 	return true
@@ -207,6 +213,7 @@ func (b *chunkBuilder) takeHeaders(n int) ([]Header, error) {
 				return nil, errNoRoom
 			}
 		}
+		b.env.budget.willMake()
 		b.headers = make([]Header, 0, size)
 		if size > cap(b.chunk.headers) {
 			b.chunk.headers = b.headers
@@ -232,9 +239,10 @@ func (b *chunkBuilder) begin() error {
 		return &batchFailure{offset: max(h.BaseOffset, d.from), next: h.NextOffset(), err: err}
 	}
 	batch := scan.Bytes()
-	if env.checkCRC && !h.CRCValid(batch) {
+	if env.checkCRC && !d.checked && !h.CRCValid(batch) {
 		return fail(errors.New("the checksum (CRC-32C) does not match"))
 	}
+	d.checked = true
 	body, err := b.inflate(compress.Codec(h.Codec()), scan.Records(), compress.Options{})
 	if err != nil {
 		if errors.Is(err, errNoRoom) {
@@ -246,7 +254,7 @@ func (b *chunkBuilder) begin() error {
 		return fail(err)
 	}
 	d.open = batchReader{head: *h, body: body, block: b.blockOf(compress.Codec(h.Codec())), left: int(h.NumRecords), prev: -1}
-	d.rest = d.rest[len(batch):]
+	d.rest, d.checked = d.rest[len(batch):], false
 	return nil
 }
 
@@ -339,6 +347,7 @@ func (b *chunkBuilder) grow(size int) bool {
 	if b.env.reuse {
 		d.arena = b.env.budget.bytesOf(n)
 	} else {
+		b.env.budget.willMake()
 		d.arena = make([]byte, n) // it will not come back, and is not to use up the memory of record sets, which does
 	}
 	d.block = newBlock(d.arena)

@@ -25,9 +25,10 @@ func (b *chunkBuilder) beginLegacy(scan *protocol.Batches) error {
 	fail := func(err error) error {
 		return &batchFailure{offset: d.from, next: max(scan.NextOffset(), d.from+1), err: err}
 	}
-	if b.env.checkCRC && !m.CRCValid() {
+	if b.env.checkCRC && !d.checked && !m.CRCValid() {
 		return fail(errors.New("the checksum (CRC-32) does not match"))
 	}
+	d.checked = true
 	r := &legacyReader{message: *m, pending: true, offset: m.Offset, next: m.Offset + 1}
 	if m.Codec() == 0 {
 		b.seg.aliased = true
@@ -45,7 +46,7 @@ func (b *chunkBuilder) beginLegacy(scan *protocol.Batches) error {
 		r.inside, r.pending, r.next = true, false, r.set.NextOffset()
 	}
 	d.open = batchReader{legacy: r, block: b.blockOf(compress.Codec(m.Codec())), left: 1}
-	d.rest = d.rest[len(scan.Bytes()):]
+	d.rest, d.checked = d.rest[len(scan.Bytes()):], false
 	return nil
 }
 

@@ -94,7 +94,7 @@ func TestDecode_GetsThroughWithLittleMemory(t *testing.T) {
 			got := r.drain()
 
 			require.Len(t, got, c.want)
-			r.sub.budget.releaseRaw(general)
+			r.sub.budget.leaveRaw(general)
 			r.requireAllFree()
 		})
 	}
@@ -173,7 +173,7 @@ func TestDecode_WorkersRestWhileThereIsNoRoom(t *testing.T) {
 		r.sub.mu.Unlock()
 
 		// Room for all: they go on by themselves.
-		r.sub.budget.releaseRaw(general)
+		r.sub.budget.leaveRaw(general)
 		synctest.Wait()
 		r.sub.mu.Lock()
 		defer r.sub.mu.Unlock()
@@ -213,7 +213,7 @@ func TestDecode_LaterSegmentDoesNotTakeTheReserveFromTheFirst(t *testing.T) {
 	r.sub.mu.Unlock()
 
 	require.Len(t, r.drain(), 3)
-	r.sub.budget.releaseRaw(general)
+	r.sub.budget.leaveRaw(general)
 	r.requireAllFree()
 }
 
@@ -226,7 +226,7 @@ func TestDecode_SegmentThatComesFirstNowIsTriedAgain(t *testing.T) {
 	general := r.sub.budget.available()
 	require.True(t, r.sub.budget.takeRaw(general))
 	require.Len(t, r.drain(), 1)
-	r.sub.budget.releaseRaw(general)
+	r.sub.budget.leaveRaw(general)
 	r.requireAllFree()
 }
 
@@ -236,7 +236,7 @@ func TestDecode_LastingErrorHoldsNoMemory(t *testing.T) {
 	bad := swelling(5, 60<<10)
 	bad[len(bad)-1] ^= 1
 	set := joined(swelling(4, 60<<10), bad)
-	general := r.sub.budget.available() / 2
+	general := r.sub.budget.available() / 3
 	require.True(t, r.sub.budget.takeRaw(general))
 	r.fetched(part{set: set})
 	require.Len(t, r.drain(), 1)
@@ -250,7 +250,7 @@ func TestDecode_LastingErrorHoldsNoMemory(t *testing.T) {
 	var corrupt *CorruptRecordError
 	require.ErrorAs(t, err, &corrupt)
 	require.Equal(t, int64(5), corrupt.Offset)
-	r.sub.budget.releaseRaw(general)
+	r.sub.budget.leaveRaw(general)
 	r.requireAllFree()
 }
 
@@ -300,5 +300,39 @@ func TestDecode_BatchesThatSwellMoreThanTheOneBefore(t *testing.T) {
 		r.fetched(part{set: set})
 		require.True(t, slices.Equal(want, values(r.drain())), codec)
 		r.requireAllFree()
+	}
+}
+
+// What has found no room is tried again and again while there is none: it is not checked again each time.
+func TestDecode_ChecksumIsNotComputedAgainForWantOfRoom(t *testing.T) {
+	pack := func(dst, src []byte) ([]byte, error) { return compress.Encode(compress.Gzip, dst, src) }
+	old, err := protocol.AppendLegacyWrapper(nil, protocol.LegacyMessage{Magic: 1, Attributes: int8(compress.Gzip)}, pack,
+		protocol.LegacyMessage{Magic: 1, Value: make([]byte, 60<<10)})
+	require.NoError(t, err)
+	for name, c := range map[string]struct {
+		set []byte
+		crc int // where it is
+	}{
+		"of a batch":        {swelling(0, 60<<10), 17},
+		"of an old message": {old, 12},
+	} {
+		t.Run(name, func(t *testing.T) {
+			r := newRooms(t, small(64<<10)...)
+			p := r.assign(1)[0]
+			r.fetched(part{set: c.set})
+			filled := r.fill()
+			var other charge
+			var holder bool
+			require.True(t, r.sub.budget.takeDecoded(1, &other, &holder, true)) // another has the reserve
+			require.True(t, r.decodeStep())
+			require.True(t, p.buf.segments[0].starved)
+			p.buf.segments[0].decoder.rest[c.crc] ^= 1
+			r.sub.budget.releaseDecoded(&other)
+			r.sub.budget.leaveReserve()
+			r.sub.budget.leaveRaw(filled)
+
+			require.Len(t, r.drain(), 1)
+			r.requireAllFree()
+		})
 	}
 }

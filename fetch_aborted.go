@@ -24,6 +24,7 @@ func (v *fetchVisitor) Aborted(fp *protocol.FetchedPartition, n int) []protocol.
 		return nil
 	}
 	v.listed = size
+	v.f.sub.budget.made(int64(size))
 	return make([]protocol.FetchResponseAbortedTransaction, n)
 }
 
@@ -43,7 +44,10 @@ func (v *fetchVisitor) listLimit() int {
 
 // leaveList is for when the list is not needed any more.
 func (v *fetchVisitor) leaveList() {
-	v.plan.left += int64(v.listed)
+	if v.listed > 0 {
+		v.plan.left += int64(v.listed)
+		v.f.sub.budget.unmade(int64(v.listed))
+	}
 	v.listed, v.unlisted = 0, 0
 	v.cutter.aborted, v.cutter.pids = nil, nil
 }

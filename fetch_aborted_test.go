@@ -59,7 +59,7 @@ func TestAborted_RecordsWithoutRoomForTheirListAreAskedForAgain(t *testing.T) {
 	require.Empty(t, r.drain())
 	require.NoError(t, r.told())
 	require.Greater(t, p.fetch.need, 1000*abortedBytes)
-	r.sub.budget.releaseRaw(others)
+	r.sub.budget.leaveRaw(others)
 
 	pl = r.next()
 	require.GreaterOrEqual(t, pl.left, int64(p.fetch.need))

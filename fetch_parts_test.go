@@ -87,7 +87,7 @@ func TestParts_OfSmallBatches(t *testing.T) {
 func TestParts_AreTakenAsFarAsThereIsRoom(t *testing.T) {
 	r, p := noisyRooms(t, WithMaxBatchBytes(512<<10), WithMaxBufferedBytes(4<<20), WithMaxPartitionFetchBytes(800<<10))
 	pl := r.next()
-	r.sub.budget.releaseRaw(pl.left - 350<<10)
+	r.sub.budget.leaveRaw(pl.left - 350<<10)
 	pl.left = 350 << 10 // the broker sends more than was reserved, as it may with the first batch
 	filled := r.fill()
 	r.answer(pl, part{set: joined(noise(1, 300<<10), noise(2, 300<<10))})
@@ -95,7 +95,7 @@ func TestParts_AreTakenAsFarAsThereIsRoom(t *testing.T) {
 	require.Zero(t, p.fetch.need)
 	require.True(t, r.decodeStep(), "from the reserve")
 	require.Equal(t, []int64{1}, offsetsOf(r.take()))
-	r.sub.budget.releaseRaw(filled)
+	r.sub.budget.leaveRaw(filled)
 	r.fetched(part{set: noise(2, 300<<10)})
 	require.Equal(t, []int64{2}, offsetsOf(r.drain()))
 	r.requireAllFree()

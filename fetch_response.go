@@ -232,7 +232,9 @@ func (v *fetchVisitor) taken(p *partition, part *protocol.FetchResponsePartition
 	for _, seg := range cut.segments {
 		p.buf.push(seg)
 	}
-	v.parts[0].bytes += s.budget.takeRawUpTo(0, int64(len(cut.segments)*segmentCost), 0) // in use already: what there is room for
+	cost := s.budget.takeRawUpTo(0, int64(len(cut.segments)*segmentCost), 0) // in use already: what there is room for
+	s.budget.made(cost)
+	v.parts[0].bytes += cost
 	if bad, ok := errors.AsType[*batchFailure](cut.err); ok {
 		s.cutShort(p, bad)
 	}

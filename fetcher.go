@@ -218,7 +218,8 @@ func (f *fetcher) landed(pl *fetchPlan, err error, stopped bool) (refresh string
 	for _, piece := range v.parts { // the answer has ended within a record set, and its memory may be written to yet
 		f.sub.budget.releaseRaw(piece.bytes)
 	}
-	f.sub.budget.releaseRaw(pl.left + int64(v.listed))
+	v.leaveList()
+	f.sub.budget.leaveRaw(pl.left)
 	if v.took == 0 {
 		f.sub.budget.dropSpare()
 	}

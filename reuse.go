@@ -108,11 +108,22 @@ func (b *budget) reusing() bool {
 	return b.spare.loops > 0
 }
 
-// makeWay drops as much of what is kept for reuse as is in the way of n bytes more.
-func (b *budget) makeWay(n int64) {
+// makeWay drops as much of what is kept for reuse as is in the way of memory that is made new. What is charged for is not in the way
+// before: it may be made of what is kept.
+func (b *budget) makeWay() {
 	if b.spare.bytes > 0 {
-		b.spare.trim(b.limit - b.reserve - b.used - n)
+		b.spare.trim(b.unmadeBytes())
 	}
+}
+
+// unmadeBytes is what of the bound, without the reserve, no memory in use takes.
+func (b *budget) unmadeBytes() int64 { return b.limit - b.reserve - (b.used - b.promise) }
+
+// willMake is makeWay for who is about to make memory that is charged for.
+func (b *budget) willMake() {
+	b.mu.Lock()
+	defer b.mu.Unlock()
+	b.makeWay()
 }
 
 // trim drops what was kept longest until no more than most bytes are left.
@@ -130,7 +141,7 @@ func (s *spare) trim(most int64) {
 // mayKeep makes room among what is kept for n bytes more, dropping what was kept longest.
 func (b *budget) mayKeep(n int64) bool {
 	s := &b.spare
-	most := b.limit - b.reserve - b.used - n
+	most := b.unmadeBytes() - n
 	if s.loops == 0 {
 		most = min(most, spareBytes-n)
 	}
@@ -187,20 +198,30 @@ func (b *budget) fit(n int) int {
 	return b.spare.fit(n)
 }
 
-// bytesOf gives n bytes: kept ones, whose content is of no meaning, or new ones.
+// bytesOf gives n bytes that are charged for: kept ones, whose content is of no meaning, or new ones.
 func (b *budget) bytesOf(n int) []byte {
 	b.mu.Lock()
-	s := &b.spare
+	buf := b.spare.take(n)
+	if buf == nil {
+		b.makeWay()
+	}
+	b.mu.Unlock()
+	if buf == nil {
+		buf = make([]byte, n) // without the mutex, as it is cleared
+	}
+	return buf
+}
+
+// take gives a kept block of n bytes, or nil.
+func (s *spare) take(n int) []byte {
 	for i := len(s.blocks) - 1; i >= 0; i-- {
 		if buf := s.blocks[i]; len(buf) == n {
-			s.blocks = append(s.blocks[:i], s.blocks[i+1:]...)
+			s.blocks = slices.Delete(s.blocks, i, i+1)
 			s.bytes -= int64(n)
-			b.mu.Unlock()
 			return buf
 		}
 	}
-	b.mu.Unlock()
-	return make([]byte, n)
+	return nil
 }
 
 // spareChunk gives a kept chunk for n messages or somewhat more, or nil.
@@ -232,10 +253,10 @@ func (b *budget) newSetPart(size int, comesBack bool) *setPart {
 		if fit := b.spare.fit(size); b.used+int64(fit-size) <= b.limit-b.reserve {
 			n = fit
 			b.used += int64(fit - size)
-			b.makeWay(0)
 			b.note()
 		}
 	}
+	b.promise -= int64(size)
 	b.mu.Unlock()
 	sp := &setPart{bytes: int64(n), users: 1}
 	sp.mem.buf = b.bytesOf(n)

@@ -1,6 +1,7 @@
 package kafka
 
 import (
+	"math/rand/v2"
 	"testing"
 
 	"github.com/stretchr/testify/require"
@@ -63,4 +64,123 @@ func TestReuse_OfALargerChunk(t *testing.T) {
 	require.Equal(t, roundSize(1500), cap(b.spareChunk(1100).msgs))
 	require.Nil(t, b.spareChunk(1100))
 	require.Zero(t, b.spare.bytes)
+}
+
+// At the bound, what is charged for is made of what is kept, and costs nothing else that is.
+func TestReuse_AtTheBoundNothingIsMadeNew(t *testing.T) {
+	const size, slab = 1 << 20, 64
+	b := newBudget(8*size, 0, func() {})
+	defer b.reuse()()
+	var inUse []*setPart
+	for range 6 {
+		require.True(t, b.takeRaw(size))
+		inUse = append(inUse, b.newSetPart(size, true))
+	}
+	b.keepChunk(&chunk{msgs: make([]Message, 0, slab)})
+	b.keepBlock(make([]byte, size))
+	kept := b.spare.bytes
+	for range 100 {
+		require.True(t, b.takeRaw(2*size), "asked of a broker, not there yet")
+		require.Equal(t, kept, b.spare.bytes)
+		inUse[0].leave(b)
+		first := &inUse[0].mem.buf[0]
+		inUse = append(inUse[1:], b.newSetPart(size, true))
+		require.Same(t, first, &inUse[5].mem.buf[0])
+		b.leaveRaw(size)
+		require.Equal(t, kept, b.spare.bytes)
+	}
+	require.NotNil(t, b.spareChunk(slab), "what was kept longest is there yet")
+	for _, part := range inUse {
+		part.leave(b)
+	}
+	require.Zero(t, b.used)
+	require.Zero(t, b.promise)
+}
+
+// Whatever is charged, made, kept and given back: the memory in use and what is kept are within the bound.
+func TestReuse_MemoryIsWithinTheBound(t *testing.T) {
+	random := rand.New(rand.NewPCG(5, 5))
+	const limit, reserve = 1 << 20, 200 << 10
+	b := newBudget(limit, reserve, func() {})
+	type arena struct {
+		block  *block
+		charge charge
+	}
+	var (
+		room   int64
+		parts  []*setPart
+		arenas []*arena
+		slabs  []*chunk
+		end    func()
+	)
+	for range 20_000 {
+		n := random.Int64N(60<<10) + 1
+		switch random.IntN(9) {
+		case 0:
+			room += b.takeRawUpTo(n, 2*n, 0)
+		case 1:
+			n = min(n, room)
+			room -= n
+			b.leaveRaw(n)
+		case 2:
+			if n <= room {
+				room -= n
+				parts = append(parts, b.newSetPart(int(n), random.IntN(2) == 0))
+			}
+		case 3:
+			if len(parts) > 0 {
+				parts[0].leave(b)
+				parts = parts[1:]
+			}
+		case 4:
+			a := &arena{}
+			if n = int64(b.fit(int(n))); b.takeGeneral(n, &a.charge) {
+				a.block = newBlock(b.bytesOf(int(n)))
+				arenas = append(arenas, a)
+			}
+		case 5:
+			if len(arenas) > 0 {
+				b.releaseDecoded(&arenas[0].charge)
+				arenas[0].block.letGo(b)
+				arenas = arenas[1:]
+			}
+		case 6:
+			builder := &chunkBuilder{env: &decodeEnv{budget: b}}
+			if builder.reserveSpare(roundSize(int(n) >> 10)) {
+				slabs = append(slabs, builder.chunk)
+			}
+		case 7:
+			if len(slabs) > 0 {
+				slabs[0].release(b)
+				slabs = slabs[1:]
+			}
+		default:
+			if end == nil {
+				end = b.reuse()
+			} else if random.IntN(20) == 0 {
+				end()
+				end = nil
+			}
+		}
+		var memory, kept int64
+		for _, part := range parts {
+			memory += int64(len(part.mem.buf))
+		}
+		for _, a := range arenas {
+			memory += int64(len(a.block.buf))
+		}
+		for _, c := range slabs {
+			memory += c.size()
+		}
+		for _, buf := range b.spare.blocks {
+			kept += int64(len(buf))
+		}
+		for _, c := range b.spare.chunks {
+			kept += c.size()
+		}
+		require.Equal(t, room, b.promise)
+		require.Equal(t, memory, b.used-b.promise)
+		require.Equal(t, kept, b.spare.bytes)
+		require.LessOrEqual(t, memory+kept, int64(limit-reserve))
+	}
 }
