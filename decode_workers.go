@@ -8,7 +8,7 @@ import (
 // decodeAhead is, for each segment that may be decoded at a time, how many bytes of decoded messages there may be, over all
 // partitions, before only those are decoded that a Get call is waiting for. What waits longer waits as it came: compressed,
 // without slabs, and so that what is decoded is in a core's cache yet when it is handed out.
-const decodeAhead = 2 << 20
+const decodeAhead = 1 << 20
 
 // segmentAhead is how many messages of one segment are decoded before the application takes some.
 const segmentAhead = 2 * chunkMessages
@@ -43,6 +43,13 @@ func (p *partition) nextToDecode(parallel int) *segment {
 	return nil
 }
 
+// decodeRoom is how much record sets that no Get call waits for are to leave free for what they will be decoded into: without it they take
+// all there is, and are decoded one at a time, in the reserve.
+func (s *subscription) decodeRoom() int64 {
+	_, decoded, _ := s.budget.buffered()
+	return min(int64(s.parallel)*decodeAhead, s.budget.general()/8) - decoded
+}
+
 // aheadEnough says whether only what a Get call waits for is to be decoded.
 func (s *subscription) aheadEnough() bool {
 	_, decoded, _ := s.budget.buffered()
@@ -62,7 +69,7 @@ func (s *subscription) pick() *segment {
 		if seg == nil {
 			continue
 		}
-		if enough && (p.buf.ready() || !s.wanted(p)) {
+		if enough && (p.buf.ready() || !s.starving(p)) {
 			p.undecoded = true
 			s.undecoded.push(p)
 			continue

@@ -181,9 +181,10 @@ func (f *fetcher) reserveRoom(n *fetchNode, lane int, picked []*partition, now t
 	b := f.sub.budget
 	least := min(int64(f.cfg.maxPartitionBytes), leastFetch, b.general()/2)
 	share := max(b.general()/int64(4*max(1, len(f.nodes))), int64(f.cfg.maxPartitionBytes))
+	forDecoding := f.sub.decodeRoom()
 	for _, p := range picked {
 		if int64(p.fetch.need) > least {
-			least = int64(p.fetch.need)
+			least, forDecoding = int64(p.fetch.need), 0
 			f.needy = p
 		}
 	}
@@ -196,7 +197,7 @@ func (f *fetcher) reserveRoom(n *fetchNode, lane int, picked []*partition, now t
 		}
 	}
 	high := max(least, min(int64(f.cfg.fetchMaxBytes), share, n.reach.most(picked, len(n.session.members))))
-	room := b.takeRawUpTo(least, high, spare)
+	room := b.takeRawUpTo(least, high, max(spare, forDecoding))
 	if room == 0 && f.keepsWaiting(n, lane, picked) {
 		f.sub.makeRoom(least + spare)
 		room = b.takeRawUpTo(least, high, spare)

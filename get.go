@@ -186,7 +186,7 @@ func (c *Consumer) get(ctx context.Context, call string, o getOptions, take func
 		if w == nil {
 			w = s.newWaiter(&o)
 		}
-		w.only = o.resolved
+		w.only, w.woken = o.resolved, false
 		s.waiters = append(s.waiters, w)
 		s.callWaits()
 		s.mu.Unlock()

@@ -29,12 +29,12 @@ func big(base int64, n int) []byte { return valuesBatch(base, []string{string(ma
 func TestRoom_MemberOfTheSessionThatIsWantedGetsRoom(t *testing.T) {
 	r := newRooms(t, small(64<<10)...)
 	parts := r.assign(2)
-	r.fetched(part{index: 0, set: big(0, 50<<10)}, part{index: 1})
+	r.fetched(part{index: 0, set: big(0, 46<<10)}, part{index: 1})
 	require.NoError(t, r.Pause(parts[0].tp))
 	main, _ := r.plan() // the second partition is in the session, and waits there
 	r.answer(main)
 	filled := r.fill() - 20<<10
-	r.sub.budget.releaseRaw(20 << 10)
+	r.sub.budget.leaveRaw(20 << 10)
 
 	none, _ := r.plan()
 	require.Nil(t, none, "no room, and nobody waits")
@@ -45,7 +45,7 @@ func TestRoom_MemberOfTheSessionThatIsWantedGetsRoom(t *testing.T) {
 	require.Empty(t, parts[0].buf.segments)
 	require.True(t, parts[0].fetch.held)
 	r.answer(main, part{index: 1, set: batchOf(0, 1)})
-	r.sub.budget.releaseRaw(filled)
+	r.sub.budget.leaveRaw(filled)
 }
 
 // Once much is decoded ahead, only what is wanted is; what a call asked for that did not wait is wanted, too.
@@ -69,6 +69,62 @@ func TestRoom_WhatIsPolledForIsDecodedHoweverMuchIsAhead(t *testing.T) {
 	r.sub.budget.releaseDecoded(&c)
 }
 
+// A call that has been woken takes a while to run: until it has looked, it has something, and needs no more of others.
+func TestRoom_WokenCallDoesNotHaveMoreDecoded(t *testing.T) {
+	r := newRooms(t)
+	r.assign(3)
+	r.fetched(part{index: 0, set: batchOf(0, 3)}, part{index: 1, set: batchOf(0, 3)}, part{index: 2, set: batchOf(0, 3)})
+	var c charge
+	holder := false
+	require.True(t, r.sub.budget.takeDecoded(int64(r.sub.parallel)*decodeAhead, &c, &holder, false)) // of others
+	r.waiting()
+	require.True(t, r.decodeStep())
+	require.False(t, r.decodeStep(), "it has been woken")
+	r.sub.waiters = nil
+	require.Len(t, r.takeN(10), 3)
+
+	require.False(t, r.decodeStep(), "nobody waits")
+	poll := func() int {
+		got, err := r.GetMany(t.Context(), WaitFor(0))
+		require.NoError(t, err)
+		return len(got)
+	}
+	require.Zero(t, poll())
+	require.True(t, r.decodeStep())
+	require.False(t, r.decodeStep(), "the next call will find something")
+	require.Equal(t, 1, poll())
+	require.Zero(t, poll())
+	require.True(t, r.decodeStep(), "it found nothing")
+	r.sub.budget.releaseDecoded(&c)
+}
+
+// Record sets do not take all the room there is, so that several can be decoded at a time; unless a call waits for them.
+func TestRoom_RecordSetsLeaveSomeForDecoding(t *testing.T) {
+	r := newRooms(t)
+	parts := r.assign(2)
+	r.fetched(part{index: 0, set: batchOf(0, 3)}, part{index: 1})
+	filled := r.fill()
+	r.sub.budget.leaveRaw(int64(r.sub.parallel) * decodeAhead) // a little less, as a batch is buffered
+	require.NoError(t, r.Seek(parts[1].tp, 5))
+	none, _ := r.plan()
+	require.Nil(t, none)
+
+	r.sub.budget.leaveRaw(leastFetch)
+	main, _ := r.plan()
+	require.NotNil(t, main)
+	require.LessOrEqual(t, main.left, int64(leastFetch))
+	r.answer(main)
+	require.True(t, r.sub.budget.takeRaw(leastFetch))
+
+	none, _ = r.plan()
+	require.Nil(t, none)
+	r.waiting(parts[1])
+	main, _ = r.plan()
+	require.NotNil(t, main)
+	r.answer(main)
+	r.sub.budget.leaveRaw(filled - int64(r.sub.parallel)*decodeAhead)
+}
+
 func TestRoom_PartitionThatHasSomethingTakesNothingFromOthers(t *testing.T) {
 	r := newRooms(t, small(64<<10)...)
 	parts := r.assign(2)
@@ -79,7 +135,7 @@ func TestRoom_PartitionThatHasSomethingTakesNothingFromOthers(t *testing.T) {
 	none, _ := r.plan()
 	require.Nil(t, none)
 	require.Len(t, parts[0].buf.segments, 1)
-	r.sub.budget.releaseRaw(filled)
+	r.sub.budget.leaveRaw(filled)
 }
 
 func TestRoom_PartitionThatGaveUpBatchesIsFetchedAgainWhenAskedFor(t *testing.T) {
@@ -198,7 +254,7 @@ func TestRoom_NextBatchThatNeedsMoreGoesBeforeOthers(t *testing.T) {
 	parts := r.assign(2)
 	r.fetched(part{index: 0}, part{index: 1})
 	filled := r.fill()
-	r.sub.budget.releaseRaw(200 << 10)
+	r.sub.budget.leaveRaw(400 << 10)
 	main, _ := r.plan()
 	r.answer(main, part{index: 0, size: 500 << 10, set: nil}) // more than there is
 	require.Equal(t, 500<<10, parts[0].fetch.need)
@@ -207,7 +263,7 @@ func TestRoom_NextBatchThatNeedsMoreGoesBeforeOthers(t *testing.T) {
 	main, side := r.plan()
 	require.Nil(t, main)
 	require.Nil(t, side)
-	r.sub.budget.releaseRaw(400 << 10)
+	r.sub.budget.leaveRaw(400 << 10)
 	main, side = r.plan()
 	require.NotNil(t, main)
 	require.GreaterOrEqual(t, main.request.MaxBytes, int32(500<<10))
@@ -215,7 +271,7 @@ func TestRoom_NextBatchThatNeedsMoreGoesBeforeOthers(t *testing.T) {
 	r.answer(main, part{index: 0, set: big(0, 499<<10)})
 	require.Zero(t, parts[0].fetch.need)
 	require.Len(t, r.drain(), 1)
-	r.sub.budget.releaseRaw(filled - 600<<10)
+	r.sub.budget.leaveRaw(filled - 800<<10)
 	r.sub.unsubscribe()
 	r.requireAllFree()
 }

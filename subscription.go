@@ -96,6 +96,7 @@ type waiter struct {
 	ch    chan struct{} // cap 1
 	only  []*partition  // nil: all
 	until time.Time     // when the call gives up; zero: never
+	woken bool          // it is to look again, and has not yet
 }
 
 func newSubscription() *subscription {
@@ -108,26 +109,32 @@ func newSubscription() *subscription {
 // wake lets the Get calls look again that are interested in p; nil is everybody's concern.
 func (s *subscription) wake(p *partition) {
 	for _, w := range s.waiters {
-		if p == nil || w.only == nil || slices.Contains(w.only, p) {
+		if p == nil || w.wants(p) {
+			w.woken = true
 			kick(w.ch)
 		}
 	}
+	if s.polled != nil && (p == nil || s.polled.wants(p)) {
+		s.polled.woken = true
+	}
 }
+
+// wants says whether the call is for p, too.
+func (w *waiter) wants(p *partition) bool { return w.only == nil || slices.Contains(w.only, p) }
 
 // wanted says whether a waiting Get call would take messages of p, or the last one would have that did not wait.
 func (s *subscription) wanted(p *partition) bool {
 	if p.paused || p.gone {
 		return false
 	}
-	if s.polled != nil && (s.polled.only == nil || slices.Contains(s.polled.only, p)) {
-		return true
-	}
-	for _, w := range s.waiters {
-		if w.only == nil || slices.Contains(w.only, p) {
-			return true
-		}
-	}
-	return false
+	return s.polled != nil && s.polled.wants(p) || slices.ContainsFunc(s.waiters, func(w *waiter) bool { return w.wants(p) })
+}
+
+// starving says whether p is wanted by a Get call that has found nothing, and that there has been nothing for since. One that has been
+// woken may take a while to run: what it will find is enough for it.
+func (s *subscription) starving(p *partition) bool {
+	starves := func(w *waiter) bool { return !w.woken && w.wants(p) }
+	return !p.paused && (s.polled != nil && starves(s.polled) || slices.ContainsFunc(s.waiters, starves))
 }
 
 // allWanted says whether a Get call waits for messages of any partition, or the last one would have that did not wait.
