@@ -150,7 +150,7 @@ func (c *Consumer) applyTopic(t *cluster.Topic, w *topicWatch) (events []logEven
 	}
 	if remade {
 		gone := s.assignedWhere(func(p *partition) bool {
-			return p.tp.Topic == t.Name && int(p.tp.Partition) >= len(t.Partitions) && !p.dropped
+			return p.tp.Topic == t.Name && int(p.tp.Partition) >= len(t.Partitions) && p.dropped == nil
 		})
 		if c.lose(gone) {
 			events = append(events, logEvent{slog.LevelWarn, "kafka: the topic was made again with fewer partitions", []any{"topic", t.Name, "partitions", len(t.Partitions), "gone", len(gone)}})
@@ -316,7 +316,7 @@ func (c *Consumer) matchTopics(meta *cluster.Metadata) (events []logEvent) {
 	}
 	gone := s.assignedWhere(func(p *partition) bool {
 		_, ok := slices.BinarySearch(topics, p.tp.Topic)
-		return !ok && !p.dropped // of those the listener is told already
+		return !ok && p.dropped == nil // of those the listener is told already
 	})
 	if c.lose(gone) {
 		events = append(events, logEvent{slog.LevelWarn, "kafka: topics that the pattern matched are gone", []any{"topics", topicsOf(gone)}})

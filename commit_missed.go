@@ -24,7 +24,7 @@ func (p *partition) uncommitted() bool { return p.handedTo > max(p.committed, 0)
 // that partitions are revoked; what Subscribe drops goes by the application's own wish.
 func (s *subscription) miss(given heldPart, why *loss) {
 	p := given.p
-	if p.dropped || !p.uncommitted() {
+	if p.dropped != nil || !p.uncommitted() {
 		return
 	}
 	m := missedPart{p: p, why: why}

@@ -34,7 +34,7 @@ func TestAborted_MoreThanThereMayBeRoomForAreTold(t *testing.T) {
 		r.answer(r.next(), part{set: batchOf(0, 2), high: 2, aborted: abortedBy7(10_000)}, part{index: 1})
 		require.Zero(t, p.fetch.need)
 	}
-	require.Equal(t, 2, p.fetch.attempts-1, "the backoff grows")
+	require.Equal(t, int32(2), p.fetch.attempts-1, "the backoff grows")
 	require.Empty(t, r.drain())
 	err := r.told()
 	require.ErrorAs(t, err, new(*CorruptRecordError))

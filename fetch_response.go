@@ -351,8 +351,8 @@ func (f *fetcher) outOfRange(p *partition) {
 	}
 	// A broker that refuses what it named itself is not asked as fast as it answers.
 	f.sub.reset(p, start)
-	p.asking.attempts = int32(p.fetch.resets)
-	p.asking.retryAt = time.Now().Add(f.backoff.After(p.fetch.resets))
+	p.asking.attempts = p.fetch.resets
+	p.asking.retryAt = time.Now().Add(f.backoff.After(int(p.fetch.resets)))
 	p.fetch.resets++
 }
 

@@ -114,7 +114,7 @@ func (f *fetcher) markDirty(p *partition) {
 // backOff lets p wait before it is fetched again.
 func (f *fetcher) backOff(p *partition) {
 	p.fetch.attempts++
-	p.fetch.retryAt = time.Now().Add(f.backoff.After(p.fetch.attempts))
+	p.fetch.retryAt = time.Now().Add(f.backoff.After(int(p.fetch.attempts)))
 }
 
 // run plans until ctx ends, then waits for the fetches that are out.

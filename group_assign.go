@@ -40,7 +40,7 @@ func (g *group) apply(ctx context.Context, round uint64) (again bool) {
 	}
 	revoked := make(map[TopicPartition]*partition)
 	for tp, p := range s.partitions {
-		if _, stays := assigned[tp]; !stays || p.dropped {
+		if _, stays := assigned[tp]; !stays || p.dropped != nil {
 			revoked[tp] = p
 		}
 	}

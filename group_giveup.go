@@ -42,7 +42,7 @@ func (g *group) giveUp(ctx context.Context, a actGiveUp) {
 	s.mu.Lock()
 	goes := make(map[TopicPartition]*partition)
 	for tp, p := range s.partitions {
-		if s.kind.following() && (p.dropped || a.all || c.eager()) {
+		if s.kind.following() && (p.dropped != nil || a.all || c.eager()) {
 			goes[tp] = p
 		}
 	}
@@ -204,7 +204,7 @@ func (g *group) part(parts map[TopicPartition]*partition, named []TopicPartition
 			switch given := (heldPart{p: p, generation: generation}); {
 			case leaves != nil: // also where a listener could commit: it cannot have known what the application is in the middle of
 				s.miss(given, leaves)
-			case leaves == nil && !p.dropped:
+			case leaves == nil && p.dropped == nil:
 				s.givenUp[tp] = given
 			}
 		}
@@ -217,7 +217,7 @@ func (c *Consumer) listens(parts map[TopicPartition]*partition) bool {
 	c.sub.mu.Lock()
 	defer c.sub.mu.Unlock()
 	for _, p := range parts {
-		if p.dropTo != nil || c.sub.listener != nil {
+		if p.dropped != nil && p.dropped.told != nil || c.sub.listener != nil {
 			return true
 		}
 	}

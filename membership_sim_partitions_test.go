@@ -83,7 +83,7 @@ func (m *simMember) giveUp(a actGiveUp) {
 	}
 	var goes []*simOwned
 	for _, o := range m.sorted() {
-		if a.all || m.eager() || o.dropped {
+		if a.all || m.eager() || o.dropped != nil {
 			goes = append(goes, o)
 		}
 	}
@@ -177,7 +177,7 @@ func (m *simMember) apply(a actApply) {
 	}
 	var gone []*simOwned
 	for _, o := range m.sorted() {
-		if !share[o.tp] || o.dropped {
+		if !share[o.tp] || o.dropped != nil {
 			gone = append(gone, o)
 		}
 	}

@@ -410,7 +410,9 @@ func (m *simMember) subscribe() {
 		return
 	}
 	for tp, o := range m.owned {
-		o.dropped = o.dropped || !slices.Contains(m.topics, tp.Topic)
+		if !slices.Contains(m.topics, tp.Topic) {
+			o.dropped = &dropping{}
+		}
 	}
 	m.subscribed, m.away = true, false
 	m.post(evWanted{reason: "subscribed"})

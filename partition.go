@@ -1,7 +1,6 @@
 package kafka
 
 import (
-	"slices"
 	"time"
 )
 
@@ -11,24 +10,25 @@ type partition struct {
 	tp TopicPartition
 
 	// The subscription's: where the application is.
-	epoch     uint64 // one more at every seek and when the partition goes: what was fetched before is void then
-	gone      bool   // no longer assigned
+	epoch     uint64    // one more at every seek and when the partition goes: what was fetched before is void then
+	dropped   *dropping // the subscription is without its topic: it goes as soon as its listener was told; nil: it is not dropped
+	gone      bool      // no longer assigned
 	paused    bool
-	missing   bool              // assigned by hand, and not there when metadata last named its topic's partitions
-	dropped   bool              // the subscription is without its topic: it goes as soon as its listener was told
-	dropTo    RebalanceListener // who is told: the listener of the subscription that had it
-	dropSeq   uint64            // which Subscribe dropped it
-	leaving   bool              // being given up: nothing more is handed out
-	told      bool              // a listener was told that it is revoked, and could commit
-	revoking  bool              // OnPartitionsRevoked has been told, or is about to be: no other call says that it goes
-	evicted   bool              // it was lost with the membership: others may have had it since
-	gated     bool              // its listener has not returned from OnPartitionsAssigned; within peekMany: all it has is peeked
-	refused   bool              // its listener failed to take it: told, and not consumed, until the application seeks it
-	known     bool              // position is valid
-	position  int64             // offset of the next message to hand out
-	lastEpoch int32             // leader epoch of the batch before position; -1 unknown
-	moved     uint32            // counts seeks and resets: what was committed by hand before says nothing of what is read after
-	start     *startAt          // many partitions may share one: it is replaced, never changed
+	missing   bool     // assigned by hand, and not there when metadata last named its topic's partitions
+	leaving   bool     // being given up: nothing more is handed out
+	told      bool     // a listener was told that it is revoked, and could commit
+	revoking  bool     // OnPartitionsRevoked has been told, or is about to be: no other call says that it goes
+	evicted   bool     // it was lost with the membership: others may have had it since
+	gated     bool     // its listener has not returned from OnPartitionsAssigned; within peekMany: all it has is peeked
+	refused   bool     // its listener failed to take it: told, and not consumed, until the application seeks it
+	known     bool     // position is valid
+	inRing    bool     // in subscription.ring
+	undecoded bool     // in subscription.undecoded
+	turn      int      // messages it may still give before it is the next one's turn
+	position  int64    // offset of the next message to hand out
+	lastEpoch int32    // leader epoch of the batch before position; -1 unknown
+	moved     uint32   // counts seeks and resets: what was committed by hand before says nothing of what is read after
+	start     *startAt // many partitions may share one: it is replaced, never changed
 	asking    asking
 
 	handTurn     uint64 // the turn in which it last handed messages out
@@ -40,10 +40,7 @@ type partition struct {
 	committedAt  time.Time
 	byHand       int64 // what was committed by hand since the position was last moved; autocommit does not go below. -1: nothing
 
-	inRing    bool // in subscription.ring
-	undecoded bool // in subscription.undecoded
-	turn      int  // messages it may still give before it is the next one's turn
-	failure   *failure
+	failure *failure
 
 	// What the last fetch said; -1 and the zero time before one.
 	highwater, stable, logStart int64
@@ -51,6 +48,12 @@ type partition struct {
 
 	buf   buffer
 	fetch fetchState
+}
+
+// A dropping is of the partitions that a Subscribe has dropped.
+type dropping struct {
+	told RebalanceListener // the listener of the subscription that had them; nil: there is none
+	seq  uint64            // counts the calls that may drop partitions
 }
 
 // What partition.committed is where it is no offset.
@@ -94,38 +97,40 @@ type lookupFailure struct{ err error }
 
 // fetchState is the fetcher's: what to ask whom for next.
 type fetchState struct {
-	leader       int32 // broker to ask; -1 unknown
-	leaderEpoch  int32 // -1 unknown
-	replica      int32 // the replica to fetch from; noReplica: the leader
-	lastEpoch    int32 // leader epoch of the record before offset; -1 unknown
-	replicaUntil time.Time
-	topicID      [16]byte
-	offset       int64 // next to ask for, behind what is buffered
-	retryAt      time.Time
-	attempts     int
-	dirty        *fetchNode // where it is queued for planning; nil: nowhere
-	session      sessionEntry
-	joined       time.Time // when session was last told of the partition
-	flight       flight
-	need         int     // bytes known to be needed for the next batch, where more than was reserved; 0 unknown
-	corrupt      []int64 // ends of the batches that were found corrupt once, the latest few
-	held         bool    // not to be fetched until a Get call wants it: its batches were dropped to make room for others
-	validate     bool    // the leader has changed: the log may have been cut (KIP-320), which is asked first
-	lost         bool    // the position is not in the log, and no reset policy says where to go on
-	compressed   bool    // all of the last record set was: no message points into such a one
-	stuck        int     // answers in a row that brought no progress
-	resets       int     // resets in a row without an answer
+	leader      int32 // broker to ask; -1 unknown
+	leaderEpoch int32 // -1 unknown
+	lastEpoch   int32 // leader epoch of the record before offset; -1 unknown
+	attempts    int32
+	replica     *closest // the replica to fetch from; nil: the leader
+	topicID     [16]byte
+	offset      int64 // next to ask for, behind what is buffered
+	retryAt     time.Time
+	dirty       *fetchNode // where it is queued for planning; nil: nowhere
+	session     sessionEntry
+	joined      time.Time // when session was last told of the partition
+	flight      flight
+	need        int                // bytes known to be needed for the next batch, where more than was reserved; 0 unknown
+	corrupt     map[int64]struct{} // ends of the batches that were found corrupt once, a few of the latest
+	held        bool               // not to be fetched until a Get call wants it: its batches were dropped to make room for others
+	validate    bool               // the leader has changed: the log may have been cut (KIP-320), which is asked first
+	lost        bool               // the position is not in the log, and no reset policy says where to go on
+	compressed  bool               // all of the last record set was: no message points into such a one
+	stuck       int32              // answers in a row that brought no progress
+	resets      int32              // resets in a row without an answer
 }
 
 // foundCorrupt says whether the batch before next was found corrupt before; from now on it was.
 func (f *fetchState) foundCorrupt(next int64) bool {
-	if slices.Contains(f.corrupt, next) {
+	if _, ok := f.corrupt[next]; ok {
 		return true
 	}
-	if len(f.corrupt) == 8 {
-		f.corrupt = slices.Delete(f.corrupt, 0, 1)
+	if f.corrupt == nil {
+		f.corrupt = make(map[int64]struct{})
 	}
-	f.corrupt = append(f.corrupt, next)
+	if len(f.corrupt) == 8 {
+		clear(f.corrupt) // one of them would be fetched once more
+	}
+	f.corrupt[next] = struct{}{}
 	return false
 }
 
@@ -142,7 +147,7 @@ func newPartition(tp TopicPartition, start *startAt) *partition {
 	return &partition{
 		tp: tp, start: start, lastEpoch: -1, committed: unknownCommitted, byHand: -1,
 		highwater: -1, stable: -1, logStart: -1,
-		fetch: fetchState{leader: -1, replica: noReplica, leaderEpoch: -1, lastEpoch: -1},
+		fetch: fetchState{leader: -1, leaderEpoch: -1, lastEpoch: -1},
 	}
 }
 

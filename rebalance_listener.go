@@ -237,7 +237,7 @@ func (c *Consumer) loseWhatWasTold(ctx context.Context, until time.Time) []*list
 	}
 	lost := make(map[TopicPartition]*partition)
 	for tp, p := range c.sub.partitions {
-		if told := c.group == nil && p.dropped; !p.revoking && !told {
+		if told := c.group == nil && p.dropped != nil; !p.revoking && !told {
 			lost[tp] = p
 		}
 	}
@@ -266,10 +266,10 @@ func (c *Consumer) tellGone(ctx context.Context, until time.Time, callback strin
 	stay, dropped := hearer{l: c.sub.listener}, make(map[uint64]*hearer)
 	for tp, p := range parts {
 		h := &stay
-		if p.dropped {
-			if h = dropped[p.dropSeq]; h == nil {
-				h = &hearer{l: p.dropTo}
-				dropped[p.dropSeq] = h
+		if d := p.dropped; d != nil {
+			if h = dropped[d.seq]; h == nil {
+				h = &hearer{l: d.told}
+				dropped[d.seq] = h
 			}
 		}
 		h.tps = append(h.tps, tp)

@@ -157,7 +157,7 @@ func (s *subscription) setPause(p *partition, paused bool) {
 
 // get gives an assigned partition, or nil. What a Subscribe has dropped is not assigned any more, but for a listener.
 func (s *subscription) get(tp TopicPartition) *partition {
-	if p := s.partitions[tp]; p != nil && (!p.dropped || s.listening > 0) {
+	if p := s.partitions[tp]; p != nil && (p.dropped == nil || s.listening > 0) {
 		return p
 	}
 	return nil
@@ -176,7 +176,7 @@ func (s *subscription) named(call string, tps []TopicPartition) ([]*partition, e
 	if len(tps) == 0 {
 		all := make([]*partition, 0, len(s.partitions))
 		for _, p := range s.partitions {
-			if !p.dropped || s.listening > 0 {
+			if p.dropped == nil || s.listening > 0 {
 				all = append(all, p)
 			}
 		}
@@ -216,16 +216,16 @@ func (s *subscription) subscribe(call string, topics []string, pattern *regexp.R
 		s.topics = slices.DeleteFunc(slices.Clone(s.topics), func(t string) bool { return !pattern.MatchString(t) })
 	}
 	for tp := range s.partitions {
-		if _, ok := slices.BinarySearch(s.topics, tp.Topic); !ok && !s.partitions[tp].dropped {
+		if _, ok := slices.BinarySearch(s.topics, tp.Topic); !ok && s.partitions[tp].dropped == nil {
 			gone = append(gone, tp)
 		}
 	}
 	s.assigned = s.assigned && pattern == nil && len(gone) < len(s.partitions)
 	s.drops++
+	drop := &dropping{told: told, seq: s.drops}
 	for _, tp := range gone {
 		p := s.partitions[tp]
-		p.dropped, p.leaving = true, true
-		p.dropTo, p.dropSeq = told, s.drops
+		p.dropped, p.leaving = drop, true
 		s.dirty(p)
 	}
 	s.forgetTopics()
@@ -238,7 +238,7 @@ func (s *subscription) subscribe(call string, topics []string, pattern *regexp.R
 func (s *subscription) removeDropped(tps []TopicPartition) {
 	var gone []TopicPartition
 	for _, tp := range tps {
-		if p := s.partitions[tp]; p != nil && p.dropped {
+		if p := s.partitions[tp]; p != nil && p.dropped != nil {
 			gone = append(gone, tp)
 		}
 	}
@@ -493,7 +493,7 @@ func (s *subscription) assignmentNow(keep func(*partition) bool) []TopicPartitio
 	defer s.mu.Unlock()
 	var out []TopicPartition
 	for tp, p := range s.partitions {
-		if !p.dropped && (keep == nil || keep(p)) {
+		if p.dropped == nil && (keep == nil || keep(p)) {
 			out = append(out, tp)
 		}
 	}
