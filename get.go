@@ -79,17 +79,21 @@ func (c *Consumer) getOne(ctx context.Context, opts []GetOption, iterator bool) 
 	if err != nil {
 		return nil, err
 	}
-	call := "GetOne"
-	if iterator {
-		call = "All" // or Messages, whose ctx is no listener's
-	}
 	var m *Message
-	err = c.get(ctx, call, o, func(only []*partition) bool {
+	err = c.get(ctx, oneCall(iterator), o, func(only []*partition) bool {
 		_, m = c.sub.takeOne(only)
 		c.sub.byIterator = iterator && m != nil
 		return m != nil
 	})
 	return m, err
+}
+
+// oneCall names the call that takes a message, for errors.
+func oneCall(iterator bool) string {
+	if iterator {
+		return "All" // or Messages, whose ctx is no listener's
+	}
+	return "GetOne"
 }
 
 // collect applies options. It is apart from its callers so that a call without any allocates nothing for them.

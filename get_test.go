@@ -4,6 +4,7 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"strings"
 	"testing"
 
 	"github.com/stretchr/testify/require"
@@ -180,10 +181,21 @@ func TestGet_InsideAListenerEachCallIsNamed(t *testing.T) {
 	r := newRooms(t)
 	r.sub.listening = 1
 	ctx := context.WithValue(t.Context(), listenerKey{}, r.Consumer)
-	for call, make := range map[string]func() error{
+	typed := Typed(r.Consumer, String, String)
+	for name, make := range map[string]func() error{
 		"GetOne": func() error {
 			_, err := r.GetOne(ctx)
 			return err
+		},
+		"GetOne of Typed": func() error {
+			_, err := typed.GetOne(ctx)
+			return err
+		},
+		"All of Typed": func() error {
+			for _, err := range typed.All(ctx) {
+				return err
+			}
+			return nil
 		},
 		"GetMany": func() error {
 			_, err := r.GetMany(ctx)
@@ -203,6 +215,7 @@ func TestGet_InsideAListenerEachCallIsNamed(t *testing.T) {
 		},
 	} {
 		err := make()
+		call, _, _ := strings.Cut(name, " ")
 		require.ErrorIs(t, err, ErrIllegalState)
 		require.ErrorContains(t, err, "kafka: "+call+": it was called from a rebalance listener")
 	}

@@ -118,7 +118,7 @@ func (t *TypedConsumer[K, V]) GetOne(ctx context.Context, opts ...GetOption) (*T
 }
 
 func (t *TypedConsumer[K, V]) getOne(ctx context.Context, o getOptions, iterator bool) (*TypedMessage[K, V], error) {
-	got, err := t.get(ctx, "GetOne", o, t.c.sub.peekOne, iterator)
+	got, err := t.get(ctx, oneCall(iterator), o, t.c.sub.peekOne, iterator)
 	if err != nil {
 		return nil, err
 	}
