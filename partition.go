@@ -1,8 +1,6 @@
 package kafka
 
-import (
-	"time"
-)
+import "time"
 
 // A partition is the state of one assigned partition. Everything in it is guarded by subscription.mu; the parts name
 // who decides about them. A consumer may have many thousand of them, and most are quiet: it is kept small.
