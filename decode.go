@@ -181,16 +181,13 @@ func (b *chunkBuilder) reserve(left int) error {
 // reserveSpare makes the slab of one kept for reuse, or of a size that can be kept.
 func (b *chunkBuilder) reserveSpare(n int) bool {
 	c := b.env.budget.spareChunk(n)
-	fresh := c == nil
-	if fresh {
+	if c == nil {
 		c = &chunk{msgs: make([]Message, 0, n)}
 	}
 	if !b.env.budget.takeGeneral(c.size(), &c.charge) { // more than is needed must not come out of the reserve
 		return false
 	}
-	if fresh {
-		b.env.budget.willMake()
-	}
+	b.env.budget.willMake()
 	b.chunk, b.headers = c, c.headers[:0]
 	return true
 }

@@ -47,13 +47,16 @@ func (p *partition) nextToDecode(parallel int) *segment {
 // all there is, and are decoded one at a time, in the reserve.
 func (s *subscription) decodeRoom() int64 {
 	_, decoded, _ := s.budget.buffered()
-	return min(int64(s.parallel)*decodeAhead, s.budget.general()/8) - decoded
+	return min(s.mostAhead(), s.budget.general()/8) - decoded
 }
+
+// mostAhead is how many bytes are decoded ahead, over all partitions.
+func (s *subscription) mostAhead() int64 { return int64(s.parallel) * decodeAhead }
 
 // aheadEnough says whether only what a Get call waits for is to be decoded.
 func (s *subscription) aheadEnough() bool {
 	_, decoded, _ := s.budget.buffered()
-	return decoded >= int64(s.parallel)*decodeAhead
+	return decoded >= s.mostAhead()
 }
 
 // pick takes the next segment to decode, in turn among the partitions. nil: there is nothing to do now.

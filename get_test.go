@@ -191,28 +191,13 @@ func TestGet_InsideAListenerEachCallIsNamed(t *testing.T) {
 			_, err := typed.GetOne(ctx)
 			return err
 		},
-		"All of Typed": func() error {
-			for _, err := range typed.All(ctx) {
-				return err
-			}
-			return nil
-		},
+		"All of Typed": func() error { return firstError(typed.All(ctx)) },
 		"GetMany": func() error {
 			_, err := r.GetMany(ctx)
 			return err
 		},
-		"All": func() error {
-			for _, err := range r.All(ctx) {
-				return err
-			}
-			return nil
-		},
-		"Batches": func() error {
-			for _, err := range r.Batches(ctx) {
-				return err
-			}
-			return nil
-		},
+		"All":     func() error { return firstError(r.All(ctx)) },
+		"Batches": func() error { return firstError(r.Batches(ctx)) },
 	} {
 		err := make()
 		call, _, _ := strings.Cut(name, " ")

@@ -55,7 +55,7 @@ func TestRoom_WhatIsPolledForIsDecodedHoweverMuchIsAhead(t *testing.T) {
 	r.fetched(part{index: 0, set: batchOf(0, 3)}, part{index: 1, set: batchOf(0, 3)})
 	var c charge
 	holder := false
-	require.True(t, r.sub.budget.takeDecoded(int64(r.sub.parallel)*decodeAhead, &c, &holder, false)) // of others
+	require.True(t, r.sub.budget.takeDecoded(r.sub.mostAhead(), &c, &holder, false)) // of others
 	require.False(t, r.decodeStep(), "nobody wants anything")
 	poll := func() int {
 		got, err := r.GetMany(t.Context(), WaitFor(0), FromPartitions(parts[1].tp))
@@ -76,7 +76,7 @@ func TestRoom_WokenCallDoesNotHaveMoreDecoded(t *testing.T) {
 	r.fetched(part{index: 0, set: batchOf(0, 3)}, part{index: 1, set: batchOf(0, 3)}, part{index: 2, set: batchOf(0, 3)})
 	var c charge
 	holder := false
-	require.True(t, r.sub.budget.takeDecoded(int64(r.sub.parallel)*decodeAhead, &c, &holder, false)) // of others
+	require.True(t, r.sub.budget.takeDecoded(r.sub.mostAhead(), &c, &holder, false)) // of others
 	r.waiting()
 	require.True(t, r.decodeStep())
 	require.False(t, r.decodeStep(), "it has been woken")
@@ -104,7 +104,7 @@ func TestRoom_RecordSetsLeaveSomeForDecoding(t *testing.T) {
 	parts := r.assign(2)
 	r.fetched(part{index: 0, set: batchOf(0, 3)}, part{index: 1})
 	filled := r.fill()
-	r.sub.budget.leaveRaw(int64(r.sub.parallel) * decodeAhead) // a little less, as a batch is buffered
+	r.sub.budget.leaveRaw(r.sub.mostAhead()) // a little less, as a batch is buffered
 	require.NoError(t, r.Seek(parts[1].tp, 5))
 	none, _ := r.plan()
 	require.Nil(t, none)
@@ -122,7 +122,7 @@ func TestRoom_RecordSetsLeaveSomeForDecoding(t *testing.T) {
 	main, _ = r.plan()
 	require.NotNil(t, main)
 	r.answer(main)
-	r.sub.budget.leaveRaw(filled - int64(r.sub.parallel)*decodeAhead)
+	r.sub.budget.leaveRaw(filled - r.sub.mostAhead())
 }
 
 func TestRoom_PartitionThatHasSomethingTakesNothingFromOthers(t *testing.T) {
