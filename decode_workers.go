@@ -8,7 +8,7 @@ import (
 // decodeAhead is, for each segment that may be decoded at a time, how many bytes of decoded messages there may be, over all
 // partitions, before only those are decoded that a Get call is waiting for. What waits longer waits as it came: compressed,
 // without slabs, and so that what is decoded is in a core's cache yet when it is handed out.
-const decodeAhead = 2 << 20
+const decodeAhead = 1 << 20
 
 // segmentAhead is how many messages of one segment are decoded before the application takes some.
 const segmentAhead = 2 * chunkMessages

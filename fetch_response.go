@@ -26,6 +26,7 @@ type fetchVisitor struct {
 	parts    []*setPart // of the record set that is being read
 	cutter   cutter
 	took     int64 // bytes of records
+	plain    int64 // of these, of record sets with batches that were not compressed
 	tooLarge int   // size of a record set that is over the limit and was drained
 	listed   int   // charged for the list of aborted transactions of the partition that is being read
 	unlisted int   // what that needs, where it was drained
@@ -228,6 +229,8 @@ func (v *fetchVisitor) taken(p *partition, part *protocol.FetchResponsePartition
 	next := cut.next
 	if p.fetch.compressed = !cut.plain; p.fetch.compressed {
 		v.f.node(v.plan.node).compressed = true
+	} else {
+		v.plain += int64(cut.at)
 	}
 	for _, seg := range cut.segments {
 		p.buf.push(seg)

@@ -223,7 +223,7 @@ func (f *fetcher) landed(pl *fetchPlan, err error, stopped bool) (refresh string
 	if v.took == 0 {
 		f.sub.budget.dropSpare()
 	}
-	f.flow.add(v.took, time.Now(), f.sub.budget.reusing())
+	f.flow.add(v.took, v.plain, time.Now(), f.sub.budget.reusing())
 	n := f.node(pl.node)
 	n.busy[pl.lane] = false
 	if pl.lane == sideLane {

@@ -1,78 +1,90 @@
 package kafka
 
 import (
+	"strings"
 	"sync"
 	"time"
 )
 
 // The garbage collector runs whenever the heap has doubled (GOGC 100), and the heap of a service that streams and keeps little
-// is small: at a gigabyte a second it would run hundreds of times a second, and cost more than reading does. A block that
-// is never touched takes address space and no memory, counts as live all the same, and so lets the heap grow by as much
-// before the collector runs. There is one for all consumers of a process, while any of them reads fast.
+// is small: at a gigabyte a second it would run hundreds of times a second, and cost more than reading does. Blocks that
+// are never touched take address space and no memory, count as live all the same, and so let the heap grow by as much
+// before the collector runs. They are there for all consumers of a process, while any of them reads fast.
 var headroom struct {
 	mu    sync.Mutex
-	users int
-	block []byte
+	users [2]int // of each block
+	// A builder's memory is not cleared. Where the allocator has memory again that was in use before, clearing would touch it.
+	blocks [2]strings.Builder
 }
 
-// headroomBytes is small beside what a process with a consumer takes anyway. Where the live heap is larger than it, it changes
-// little.
-const headroomBytes = 8 << 20
+// headroomBytes is a block's size: small beside what a process with a consumer takes anyway. Where the live heap is larger than it,
+// it changes little.
+const headroomBytes = 4 << 20
 
-// fastFlow is how many bytes a consumer fetches in a second at least that is worth the headroom: below it the collector runs
+// fastFlow is how many bytes a consumer fetches in a second at least that is worth headroom: below it the collector runs
 // seldom, and what it would leave lying about longer is memory that a quiet consumer need not have.
 const fastFlow = 4 << 20
 
-// A flow is how fast a consumer reads; while that is fast, it has the headroom. Guarded by subscription.mu.
+// A flow is how fast a consumer reads; while that is fast, it has headroom. Guarded by subscription.mu.
 type flow struct {
-	began    time.Time // of the second that is counted
-	bytes    int64     // fetched in it
-	giveBack func()    // the headroom is had
-	ended    bool      // the consumer stops
+	began  time.Time // of the second that is counted
+	bytes  int64     // fetched in it
+	plain  int64     // of these, not compressed
+	blocks int       // of headroom that it has
+	ended  bool      // the consumer stops
+}
+
+// worth gives how many blocks reading as fast as in this second is worth. To decompress takes several times as long as to collect what
+// has been decompressed, so that the second one saves little there.
+func (f *flow) worth() int {
+	switch {
+	case f.ended:
+		return 0
+	case f.plain >= fastFlow:
+		return 2
+	case f.bytes >= fastFlow:
+		return 1
+	}
+	return 0
 }
 
 // add counts what a fetch has brought, and decides. reuse says that a Batches loop runs, which leaves no garbage.
-func (f *flow) add(n int64, now time.Time, reuse bool) {
+func (f *flow) add(bytes, plain int64, now time.Time, reuse bool) {
 	if reuse {
-		f.leave()
+		f.have(0)
 		return
 	}
 	if now.Sub(f.began) >= time.Second {
-		if f.bytes < fastFlow {
-			f.leave()
-		}
-		f.began, f.bytes = now, 0
+		f.have(min(f.blocks, f.worth()))
+		f.began, f.bytes, f.plain = now, 0, 0
 	}
-	if f.bytes += n; f.bytes >= fastFlow && f.giveBack == nil && !f.ended {
-		f.giveBack = takeHeadroom()
-	}
-}
-
-func (f *flow) leave() {
-	if f.giveBack != nil {
-		f.giveBack()
-		f.giveBack = nil
-	}
+	f.bytes += bytes
+	f.plain += plain
+	f.have(max(f.blocks, f.worth()))
 }
 
 // end is for when the consumer stops: fetches may land yet.
 func (f *flow) end() {
 	f.ended = true
-	f.leave()
+	f.have(0)
 }
 
-// takeHeadroom is for a consumer that reads fast; the function it returns is for when it does no more.
-func takeHeadroom() (giveBack func()) {
+// have takes or gives back blocks until the flow has n.
+func (f *flow) have(n int) {
+	if f.blocks == n {
+		return
+	}
 	headroom.mu.Lock()
 	defer headroom.mu.Unlock()
-	if headroom.users++; headroom.users == 1 {
-		headroom.block = make([]byte, headroomBytes)
+	for ; f.blocks < n; f.blocks++ {
+		if headroom.users[f.blocks]++; headroom.users[f.blocks] == 1 {
+			headroom.blocks[f.blocks].Grow(headroomBytes)
+		}
 	}
-	return func() {
-		headroom.mu.Lock()
-		defer headroom.mu.Unlock()
-		if headroom.users--; headroom.users == 0 {
-			headroom.block = nil
+	for f.blocks > n {
+		f.blocks--
+		if headroom.users[f.blocks]--; headroom.users[f.blocks] == 0 {
+			headroom.blocks[f.blocks].Reset()
 		}
 	}
 }

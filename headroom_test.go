@@ -2,20 +2,30 @@ package kafka
 
 import (
 	"context"
+	"math/rand/v2"
 	"testing"
 	"testing/synctest"
 	"time"
 
 	"github.com/stretchr/testify/require"
 
+	"github.com/seed-7379b4e8/kafka/internal/compress"
 	"github.com/seed-7379b4e8/kafka/internal/fakebroker"
 )
 
-func headroomIsThere() bool {
+// headroomBlocks counts the blocks that are there.
+func headroomBlocks() (n int) {
 	headroom.mu.Lock()
 	defer headroom.mu.Unlock()
-	return headroom.block != nil
+	for i := range headroom.blocks {
+		if headroom.blocks[i].Cap() > 0 {
+			n++
+		}
+	}
+	return n
 }
+
+func headroomIsThere() bool { return headroomBlocks() > 0 }
 
 // There is one headroom for all consumers that read fast.
 func TestHeadroom_IsThereWhileAConsumerReadsFast(t *testing.T) {
@@ -23,7 +33,7 @@ func TestHeadroom_IsThereWhileAConsumerReadsFast(t *testing.T) {
 	now := time.Unix(100, 0)
 	read := func(f *flow, n int64, after time.Duration) {
 		now = now.Add(after)
-		f.add(n, now, false)
+		f.add(n, 0, now, false)
 	}
 	read(&one, 1000, 0)
 	require.False(t, headroomIsThere())
@@ -42,7 +52,7 @@ func TestHeadroom_IsThereWhileAConsumerReadsFast(t *testing.T) {
 	require.False(t, headroomIsThere())
 	read(&one, fastFlow, time.Second)
 	require.True(t, headroomIsThere())
-	one.add(fastFlow, now, true)
+	one.add(fastFlow, fastFlow, now, true)
 	require.False(t, headroomIsThere(), "a Batches loop leaves no garbage")
 	read(&one, fastFlow, time.Second)
 	require.True(t, headroomIsThere())
@@ -52,26 +62,53 @@ func TestHeadroom_IsThereWhileAConsumerReadsFast(t *testing.T) {
 	require.False(t, headroomIsThere(), "a fetch that lands after the end")
 }
 
+// What is not compressed is worth twice as much of it.
+func TestHeadroom_IsLargerForWhatIsNotCompressed(t *testing.T) {
+	var plain, compressed flow
+	now := time.Unix(100, 0)
+	compressed.add(fastFlow, 0, now, false)
+	require.Equal(t, 1, headroomBlocks())
+	plain.add(fastFlow, fastFlow-1, now, false)
+	require.Equal(t, 1, headroomBlocks())
+	plain.add(fastFlow, 1, now, false)
+	require.Equal(t, 2, headroomBlocks())
+	now = now.Add(time.Second)
+	plain.add(0, 0, now, false)
+	plain.add(fastFlow, fastFlow/2, now, false)
+	require.Equal(t, 2, headroomBlocks(), "it was fast in the last second")
+	now = now.Add(time.Second)
+	plain.add(0, 0, now, false)
+	require.Equal(t, 1, headroomBlocks(), "most of what it has read in this one was compressed")
+	compressed.end()
+	require.Equal(t, 1, headroomBlocks())
+	plain.end()
+	require.Zero(t, headroomBlocks())
+}
+
 // A consumer that has next to nothing to read has none, and one that has read much leaves none behind.
 func TestHeadroom_OfAConsumer(t *testing.T) {
-	inBubble(t, fakebroker.Options{}, func(t *testing.T, k *fakebroker.Cluster) {
-		k.CreateTopic("t", 1)
-		c := startConsumer(t, k, WithTopics("t"))
-		got, err := c.GetMany(t.Context(), WaitFor(10*time.Second))
-		require.NoError(t, err)
-		require.Empty(t, got)
-		require.False(t, headroomIsThere())
-		for base := range int64(5) {
-			k.AppendRaw("t", 0, big(base, fastFlow/4))
-		}
-		for range 5 {
-			_, err := c.GetOne(t.Context())
+	noise := make([]byte, fastFlow/4) // what does not get smaller
+	rand.NewChaCha8([32]byte{}).Read(noise)
+	for codec, blocks := range map[compress.Codec]int{compress.None: 2, compress.LZ4: 1} {
+		inBubble(t, fakebroker.Options{}, func(t *testing.T, k *fakebroker.Cluster) {
+			k.CreateTopic("t", 1)
+			c := startConsumer(t, k, WithTopics("t"))
+			got, err := c.GetMany(t.Context(), WaitFor(10*time.Second))
 			require.NoError(t, err)
-		}
-		require.True(t, headroomIsThere())
-		require.NoError(t, c.Stop(t.Context()))
-		require.False(t, headroomIsThere())
-	})
+			require.Empty(t, got)
+			require.False(t, headroomIsThere())
+			for base := range int64(5) {
+				k.AppendRaw("t", 0, valuesBatch(base, []string{string(noise)}, withCodec(codec)))
+			}
+			for range 5 {
+				_, err := c.GetOne(t.Context())
+				require.NoError(t, err)
+			}
+			require.Equal(t, blocks, headroomBlocks(), codec)
+			require.NoError(t, c.Stop(t.Context()))
+			require.False(t, headroomIsThere())
+		})
+	}
 }
 
 func TestHeadroom_AfterAStartThatFailed(t *testing.T) {
