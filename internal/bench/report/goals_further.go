@@ -83,16 +83,17 @@ func batches(r *Row, rows []*Row) []verdict {
 	return append(all, verdict{"batches, allocated in the second half", r, number(bytes.Median) + " B/record", "< 5 B/record", bytes.Median < batchesAllocBytes})
 }
 
-// smallBatch compares with the same client's medians on another topic, which was not read in the same rounds.
+// smallBatch compares with the same client on another topic, in the same rounds.
 func smallBatch(r *Row, rows []*Row) []verdict {
 	o := find(rows, smallBatches[r.Topic], r.GOGC, r.Client)
-	if o == nil || o.Rounds() == 0 {
+	if o == nil {
 		return nil
 	}
-	q := r.Value(CPU).Median / o.Value(CPU).Median
-	return []verdict{{
-		"small batches, CPU", r, number(q) + " × that at 1 MiB batches", fmt.Sprintf("≤ %v ×", smallBatchCost), q <= smallBatchCost,
-	}}
+	q, ok := r.RatioTo(o, CPU)
+	if !ok {
+		return nil
+	}
+	return []verdict{{"small batches, CPU", r, q.String() + " × that at 1 MiB batches", fmt.Sprintf("≤ %v ×", smallBatchCost), q.Median <= smallBatchCost}}
 }
 
 // ahead is a higher rate for less CPU.

@@ -11,7 +11,7 @@ import (
 )
 
 // Read puts what was run at several times, for different topics, clients or settings, into one. They must be of one commit, one
-// server and one baseline; the machine's line is that of the first.
+// server and one baseline; the machine's line is that of the first. Rounds of one file are not those of another.
 func Read(files ...string) (*Bench, error) {
 	var all *Bench
 	for _, name := range files {
@@ -45,5 +45,12 @@ func (b *Bench) add(o *Bench) {
 		b.Skipped = map[string]string{}
 	}
 	maps.Copy(b.Skipped, o.Skipped)
-	b.Runs = append(b.Runs, o.Runs...)
+	rounds := 0
+	for _, r := range b.Runs {
+		rounds = max(rounds, r.Round+1)
+	}
+	for _, r := range o.Runs {
+		r.Round += rounds
+		b.Runs = append(b.Runs, r)
+	}
 }

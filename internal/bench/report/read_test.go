@@ -27,6 +27,7 @@ func TestRead_PutsRunsOfOneCommitTogether(t *testing.T) {
 	require.NoError(t, err)
 	require.Equal(t, topic.Cases[:3], all.Cases)
 	require.Len(t, all.Runs, 2)
+	require.Equal(t, []int{0, 1}, []int{all.Runs[0].Round, all.Runs[1].Round}, "they were not run in one round")
 	require.Equal(t, map[string]string{"x": "y"}, all.Skipped)
 	_, err = Read(a, other)
 	require.ErrorContains(t, err, "another commit")

@@ -7,6 +7,7 @@ import (
 	"encoding/binary"
 	"fmt"
 	"regexp"
+	"slices"
 	"strconv"
 )
 
@@ -127,4 +128,35 @@ var MoreCases = []Case{
 	{"1 KiB, lz4, 1", Spec{kib, LZ4, 1, 0, mib}, 1.5e6},
 	{"1 KiB, zstd, 1", Spec{kib, Zstd, 1, 0, mib}, 1e6},
 	{"1 KiB, zstd as Java writes it, 6", Spec{kib, ZstdStream, 6, 0, mib}, 1e6},
+}
+
+// Together groups cases whose rounds are to alternate, as they are compared with one another: topics that differ in nothing but the size
+// of their batches.
+func Together(cases []Case) [][]Case {
+	var groups [][]Case
+	for _, c := range cases {
+		i := slices.IndexFunc(groups, func(g []Case) bool { return sameRecords(g[0].Spec, c.Spec) })
+		if i < 0 {
+			groups = append(groups, nil)
+			i = len(groups) - 1
+		}
+		groups[i] = append(groups[i], c)
+	}
+	return groups
+}
+
+// WithPartners gives the cases and, of the others, those that they are compared with.
+func WithPartners(cases, others []Case) []Case {
+	all := slices.Clone(cases)
+	for _, o := range others {
+		if slices.ContainsFunc(cases, func(c Case) bool { return sameRecords(c.Spec, o.Spec) }) {
+			all = append(all, o)
+		}
+	}
+	return all
+}
+
+func sameRecords(a, b Spec) bool {
+	a.BatchBytes = b.BatchBytes
+	return a == b
 }

@@ -65,7 +65,7 @@ func start(ctx context.Context) error {
 
 func parseFlags() (config, error) {
 	var cfg config
-	topics := flag.String("topics", "table", "what to read: table, more, first-look, all, or names of topics separated by commas")
+	topics := flag.String("topics", "table", "what to read: table, more (with those of table that they are compared with), first-look, all, or names of topics separated by commas")
 	clients := flag.String("clients", defaultClients, "which clients, and in which mode, separated by commas")
 	gogc := flag.String("gogc", "100", "settings of GOGC for the clients, separated by commas")
 	flag.StringVar(&cfg.baseline, "baseline", "franz-go/defaults", "the client that ratios are to")
@@ -101,7 +101,7 @@ func selectCases(topics string) ([]topic.Case, error) {
 	case "table":
 		return topic.Cases, nil
 	case "more":
-		return topic.MoreCases, nil
+		return topic.WithPartners(topic.MoreCases, topic.Cases), nil
 	case "all":
 		return all, nil
 	case "first-look":
@@ -146,11 +146,11 @@ func run(ctx context.Context, cfg config) error {
 	}
 	deadline := time.Now().Add(cfg.atMost)
 	var runErr error
-	for _, c := range cfg.cases {
-		runs, err := runCase(ctx, cfg, bins, c, deadline)
+	for _, group := range topic.Together(cfg.cases) {
+		runs, err := runGroup(ctx, cfg, bins, group, deadline)
 		b.Runs = append(b.Runs, runs...)
 		if err != nil {
-			runErr = fmt.Errorf("%s: %w", c.Title, err)
+			runErr = fmt.Errorf("%s: %w", group[0].Title, err)
 			break
 		}
 	}

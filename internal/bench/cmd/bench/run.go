@@ -17,42 +17,58 @@ import (
 	"github.com/seed-7379b4e8/kafka/internal/bench/topic"
 )
 
-// runCase runs all clients on a topic, round by round, each round starting with another client.
-func runCase(ctx context.Context, cfg config, bins *built, c topic.Case, deadline time.Time) ([]report.Run, error) {
-	srv, err := serve(ctx, cfg, bins, c)
-	if err != nil {
-		return nil, err
+// runGroup runs all clients on some topics, round by round: on each topic in turn, each round starting with another client.
+func runGroup(ctx context.Context, cfg config, bins *built, group []topic.Case, deadline time.Time) ([]report.Run, error) {
+	var servers []*server
+	for _, c := range group {
+		srv, err := serve(ctx, cfg, bins, c)
+		if err != nil {
+			return nil, err
+		}
+		defer srv.stop()
+		servers = append(servers, srv)
 	}
-	defer srv.stop()
-	clients := bins.runnable(cfg.clients)
 	var runs []report.Run
 	for round := range cfg.rounds {
 		if time.Now().After(deadline) {
-			fmt.Fprintf(os.Stderr, "%s: time is up after %d rounds\n", c.Title, round)
+			fmt.Fprintf(os.Stderr, "%s: time is up after %d rounds\n", group[0].Title, round)
 			break
 		}
-		for _, gogc := range cfg.gogc {
-			for i := range clients {
-				cl := clients[(i+round)%len(clients)]
-				if programs[cl.name].prepare != nil && gogc != cfg.gogc[0] {
-					continue // it is not Go, or hardly
-				}
-				before, err := srv.stats()
-				if err != nil {
-					return runs, err
-				}
-				res, err := runClient(ctx, cfg, bins, cl, gogc, srv.ready)
-				if err != nil {
-					return runs, err
-				}
-				after, err := srv.stats()
-				if err != nil {
-					return runs, err
-				}
-				r := report.Run{Topic: c.Title, Client: cl.String(), GOGC: gogc, Round: round, Server: after.Minus(before), Result: res}
-				runs = append(runs, r)
-				progress(r)
+		for i, c := range group {
+			of, err := runRound(ctx, cfg, bins, c, servers[i], round)
+			runs = append(runs, of...)
+			if err != nil {
+				return runs, err
 			}
+		}
+	}
+	return runs, nil
+}
+
+// runRound runs all clients on one topic.
+func runRound(ctx context.Context, cfg config, bins *built, c topic.Case, srv *server, round int) (runs []report.Run, err error) {
+	clients := bins.runnable(cfg.clients)
+	for _, gogc := range cfg.gogc {
+		for i := range clients {
+			cl := clients[(i+round)%len(clients)]
+			if programs[cl.name].prepare != nil && gogc != cfg.gogc[0] {
+				continue // it is not Go, or hardly
+			}
+			before, err := srv.stats()
+			if err != nil {
+				return runs, err
+			}
+			res, err := runClient(ctx, cfg, bins, cl, gogc, srv.ready)
+			if err != nil {
+				return runs, err
+			}
+			after, err := srv.stats()
+			if err != nil {
+				return runs, err
+			}
+			r := report.Run{Topic: c.Title, Client: cl.String(), GOGC: gogc, Round: round, Server: after.Minus(before), Result: res}
+			runs = append(runs, r)
+			progress(r)
 		}
 	}
 	return runs, nil
