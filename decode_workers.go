@@ -50,8 +50,14 @@ func (s *subscription) decodeRoom() int64 {
 	return min(s.mostAhead(), s.budget.general()/8) - decoded
 }
 
-// mostAhead is how many bytes are decoded ahead, over all partitions.
-func (s *subscription) mostAhead() int64 { return int64(s.parallel) * decodeAhead }
+// mostAhead is how many bytes are decoded ahead, over all partitions: twice as many where they are used again, and leave no garbage.
+func (s *subscription) mostAhead() int64 {
+	most := int64(s.parallel) * decodeAhead
+	if s.budget.reusing() {
+		most *= 2
+	}
+	return most
+}
 
 // aheadEnough says whether only what a Get call waits for is to be decoded.
 func (s *subscription) aheadEnough() bool {

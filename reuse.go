@@ -71,6 +71,10 @@ type spare struct {
 	bytes  int64 // of all of it
 }
 
+// mostOver is how many times as large as what is needed what was kept may be. What is charged for is all of it; where that were less,
+// record sets, whose sizes differ, would have new memory made for each size.
+const mostOver = 2
+
 // roundSize gives the size to allocate instead of n, an eighth more at most, so that what is kept fits again.
 func roundSize(n int) int {
 	step := 64
@@ -177,11 +181,11 @@ func (b *budget) keepChunk(c *chunk) {
 // size is what the chunk's slabs take.
 func (c *chunk) size() int64 { return int64(cap(c.msgs)*messageSize + cap(c.headers)*headerSize) }
 
-// fit gives the size to take instead of n: that of a block kept, if there is one that is not much larger, or one that fits again.
+// fit gives the size to take instead of n: that of the smallest block kept that fits, or one that fits again.
 func (s *spare) fit(n int) int {
 	best := 0
 	for _, buf := range s.blocks {
-		if size := len(buf); size >= n && size <= n+n/2 && (best == 0 || size < best) {
+		if size := len(buf); size >= n && size <= mostOver*n && (best == 0 || size < best) {
 			best = size
 		}
 	}
@@ -224,14 +228,14 @@ func (s *spare) take(n int) []byte {
 	return nil
 }
 
-// spareChunk gives a kept chunk for n messages or somewhat more, or nil.
+// spareChunk gives the smallest kept chunk that has place for n messages, or nil.
 func (b *budget) spareChunk(n int) *chunk {
 	b.mu.Lock()
 	defer b.mu.Unlock()
 	s := &b.spare
 	best := -1
 	for i, c := range s.chunks {
-		if have := cap(c.msgs); have >= n && have <= n+n/2 && (best < 0 || have < cap(s.chunks[best].msgs)) {
+		if have := cap(c.msgs); have >= n && have <= mostOver*n && (best < 0 || have < cap(s.chunks[best].msgs)) {
 			best = i
 		}
 	}

@@ -19,7 +19,7 @@ func TestReuse_TakesWhatFitsBest(t *testing.T) {
 		{950 << 10, roundSize(1000 << 10)},
 		{950 << 10, roundSize(1200 << 10)},
 		{950 << 10, roundSize(950 << 10)}, // none is left but a smaller one
-		{500 << 10, roundSize(500 << 10)}, // that is nearly twice as much as is needed
+		{390 << 10, roundSize(390 << 10)}, // that is more than twice as much as is needed
 		{700 << 10, roundSize(800 << 10)}, // it serves this
 		{700 << 10, roundSize(700 << 10)}, // and is had only once
 	} {
@@ -59,7 +59,7 @@ func TestReuse_OfALargerChunk(t *testing.T) {
 	for _, n := range []int{roundSize(1500), roundSize(1200)} {
 		b.keepChunk(&chunk{msgs: make([]Message, 0, n)})
 	}
-	require.Nil(t, b.spareChunk(700))
+	require.Nil(t, b.spareChunk(590))
 	require.Equal(t, roundSize(1200), cap(b.spareChunk(1100).msgs))
 	require.Equal(t, roundSize(1500), cap(b.spareChunk(1100).msgs))
 	require.Nil(t, b.spareChunk(1100))
