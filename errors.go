@@ -7,6 +7,7 @@ import (
 	"strconv"
 	"strings"
 
+	"github.com/seed-7379b4e8/kafka/internal/cluster"
 	"github.com/seed-7379b4e8/kafka/protocol"
 )
 
@@ -401,8 +402,12 @@ func codeOf(err error) error {
 	return err
 }
 
-// callFailed says which call has failed with err, which can be found in it.
+// callFailed says which call has failed with err, which can be found in it. The client is closed when the consumer stops, which a call's
+// ctx may be told of a moment later.
 func callFailed(call string, err error) error {
+	if errors.Is(err, cluster.ErrClosed) {
+		return ErrConsumerStopped
+	}
 	return &callError{call: call, err: err}
 }
 

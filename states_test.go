@@ -555,6 +555,38 @@ func TestStates_StoppedComesBeforeWrongArguments(t *testing.T) {
 	})
 }
 
+// Stop closes the client while calls wait for it, and they may see that before their ctx says so.
+func TestStates_ACallWhoseClientIsClosedWasStopped(t *testing.T) {
+	inBubble(t, fakebroker.Options{}, func(t *testing.T, k *fakebroker.Cluster) {
+		groupOfOne(k)
+		k.CreateTopic("orders", 1)
+		c, err := NewConsumer(WithTopics("orders"), WithGroupID("g"), WithAutoCommit(false), WithLogger(nil), WithBootstrapServers(k.Addrs()...), WithDialer(k.Dial))
+		require.NoError(t, err)
+		require.NoError(t, c.Start(t.Context()))
+		defer c.Close() // its own leave finds the client closed, too
+		require.NoError(t, c.cluster.Close(t.Context()))
+		ctx, cancel := context.WithTimeout(t.Context(), callLimit)
+		defer cancel()
+		for name, call := range map[string]func() error{
+			"CommitOffsets": func() error {
+				return c.CommitOffsets(ctx, map[TopicPartition]OffsetAndMetadata{orders: {Offset: 1}})
+			},
+			"Committed":        func() error { _, err := c.Committed(ctx); return err },
+			"BeginningOffsets": func() error { _, err := c.BeginningOffsets(ctx, orders); return err },
+			"OffsetsForTimes": func() error {
+				_, err := c.OffsetsForTimes(ctx, map[TopicPartition]time.Time{orders: time.UnixMilli(1)})
+				return err
+			},
+			"SeekToTime":         func() error { return c.SeekToTime(ctx, time.UnixMilli(1)) },
+			"SeekToCommitted":    func() error { return c.SeekToCommitted(ctx) },
+			"PartitionsForTopic": func() error { _, err := c.PartitionsForTopic(ctx, "other"); return err },
+			"Topics":             func() error { _, err := c.Topics(ctx); return err },
+		} {
+			require.ErrorIs(t, call(), ErrConsumerStopped, name)
+		}
+	})
+}
+
 // A loop that goes on after each error would come round without a pause, and the listener would never return.
 func TestAll_EndsAfterItsErrorInsideAListener(t *testing.T) {
 	inBubble(t, fakebroker.Options{}, func(t *testing.T, k *fakebroker.Cluster) {
