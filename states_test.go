@@ -6,10 +6,8 @@ import (
 	"flag"
 	"iter"
 	"maps"
-	"os"
 	"reflect"
 	"slices"
-	"strings"
 	"testing"
 	"testing/synctest"
 	"time"
@@ -458,81 +456,6 @@ func methodsWithoutRow(labels []string) []string {
 	return missing
 }
 
-const statePage = "docs/internals.md"
-
-// A statePageText is the page with its cells taken out of the tables of the section "Methods and states".
-type statePageText struct {
-	lines []string
-	cells []stateCell
-}
-
-// A stateCell is one cell of a table.
-type stateCell struct {
-	line, column int
-	state, label string
-	text         string
-}
-
-// tableCells splits a line of a table; nil where it is none.
-func tableCells(line string) []string {
-	if !strings.HasPrefix(line, "| ") {
-		return nil
-	}
-	cells := strings.Split(strings.Trim(line, "|"), "|")
-	for i := range cells {
-		cells[i] = strings.TrimSpace(cells[i])
-	}
-	return cells
-}
-
-func readStatePage(t *testing.T) *statePageText {
-	text, err := os.ReadFile(statePage)
-	require.NoError(t, err)
-	p := &statePageText{lines: strings.Split(string(text), "\n")}
-	start := slices.Index(p.lines, "## Methods and states")
-	require.Positive(t, start, "the section of the tables")
-	var head []string
-	for i := start + 1; i < len(p.lines) && !strings.HasPrefix(p.lines[i], "## "); i++ {
-		cells := tableCells(p.lines[i])
-		switch {
-		case strings.HasPrefix(p.lines[i], "|-"):
-		case cells == nil:
-			head = nil
-		case head == nil:
-			head = cells
-		default:
-			require.Len(t, cells, len(head), "line %d", i+1)
-			for column, text := range cells[1:] {
-				p.cells = append(p.cells, stateCell{line: i, column: column, state: head[column+1], label: cells[0], text: text})
-			}
-		}
-	}
-	return p
-}
-
-// labels gives the rows of each state.
-func (p *statePageText) labels() map[string][]string {
-	all := make(map[string][]string)
-	for _, c := range p.cells {
-		all[c.state] = append(all[c.state], c.label)
-	}
-	return all
-}
-
-// write puts the cells back.
-func (p *statePageText) write(t *testing.T) {
-	for _, c := range p.cells {
-		cells := tableCells(p.lines[c.line])
-		cells[c.column+1] = c.text
-		line := "|"
-		for _, text := range cells {
-			line += strings.TrimSuffix(" "+text, " ") + " |"
-		}
-		p.lines[c.line] = line
-	}
-	require.NoError(t, os.WriteFile(statePage, []byte(strings.Join(p.lines, "\n")), 0o644))
-}
-
 // A call that comes too late is told so, whatever else is wrong with it.
 func TestStates_StoppedComesBeforeWrongArguments(t *testing.T) {
 	inBubble(t, fakebroker.Options{}, func(t *testing.T, k *fakebroker.Cluster) {
@@ -560,30 +483,16 @@ func TestStates_ACallWhoseClientIsClosedWasStopped(t *testing.T) {
 	inBubble(t, fakebroker.Options{}, func(t *testing.T, k *fakebroker.Cluster) {
 		groupOfOne(k)
 		k.CreateTopic("orders", 1)
-		c, err := NewConsumer(WithTopics("orders"), WithGroupID("g"), WithAutoCommit(false), WithLogger(nil), WithBootstrapServers(k.Addrs()...), WithDialer(k.Dial))
-		require.NoError(t, err)
-		require.NoError(t, c.Start(t.Context()))
+		c := startGroup(t, groupConsumer(t, k, WithTopics("orders")))
 		defer c.Close() // its own leave finds the client closed, too
 		require.NoError(t, c.cluster.Close(t.Context()))
 		ctx, cancel := context.WithTimeout(t.Context(), callLimit)
 		defer cancel()
-		for name, call := range map[string]func() error{
-			"CommitOffsets": func() error {
-				return c.CommitOffsets(ctx, map[TopicPartition]OffsetAndMetadata{orders: {Offset: 1}})
-			},
-			"Committed":        func() error { _, err := c.Committed(ctx); return err },
-			"BeginningOffsets": func() error { _, err := c.BeginningOffsets(ctx, orders); return err },
-			"OffsetsForTimes": func() error {
-				_, err := c.OffsetsForTimes(ctx, map[TopicPartition]time.Time{orders: time.UnixMilli(1)})
-				return err
-			},
-			"SeekToTime":         func() error { return c.SeekToTime(ctx, time.UnixMilli(1)) },
-			"SeekToCommitted":    func() error { return c.SeekToCommitted(ctx) },
-			"PartitionsForTopic": func() error { _, err := c.PartitionsForTopic(ctx, "other"); return err },
-			"Topics":             func() error { _, err := c.Topics(ctx); return err },
-		} {
-			require.ErrorIs(t, call(), ErrConsumerStopped, name)
+		for _, name := range []string{"CommitOffsets", "Committed", "BeginningOffsets", "OffsetsForTimes", "SeekToTime", "SeekToCommitted", "Topics"} {
+			require.ErrorIs(t, calls[name][name](ctx, c), ErrConsumerStopped, name)
 		}
+		_, err := c.PartitionsForTopic(ctx, "other") // of one that it reads it knows them
+		require.ErrorIs(t, err, ErrConsumerStopped)
 	})
 }
 

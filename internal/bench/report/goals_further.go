@@ -4,6 +4,8 @@ import (
 	"fmt"
 	"slices"
 	"strings"
+
+	"github.com/seed-7379b4e8/kafka/internal/bench/topic"
 )
 
 // verdict is one goal on one row.
@@ -36,14 +38,15 @@ const (
 )
 
 // smallBatches are the topics of 16 KiB batches with those of the same records in batches of 1 MiB.
-var smallBatches = map[string]string{
-	"100 B, none, 1, 16 KiB batches":             "100 B, none, 1 partition",
-	"100 B, lz4, 6, 16 KiB batches":              "100 B, lz4, 6 partitions",
-	"1 KiB, none, 6, 16 KiB batches":             "1 KiB, none, 6",
-	"1 KiB, lz4, 6, 16 KiB batches":              "1 KiB, lz4, 6",
-	"1 KiB, lz4, two headers, 6, 16 KiB batches": "1 KiB, lz4, two headers, 6",
-	"1 KiB, zstd, 6, 16 KiB batches":             "1 KiB, zstd, 6",
-}
+var smallBatches = func() map[string]string {
+	large := make(map[string]string)
+	for _, group := range topic.Together(topic.WithPartners(topic.MoreCases, topic.Cases)) {
+		for _, c := range group[1:] {
+			large[group[0].Title] = c.Title
+		}
+	}
+	return large
+}()
 
 // further gives the goals that hold on every topic, or between topics, at the GOGC that they are of.
 func further(b *Bench, rows []*Row) []verdict {
@@ -63,7 +66,7 @@ func further(b *Bench, rows []*Row) []verdict {
 		}
 		if r.GOGC == "100" {
 			all = append(all, smallBatch(r, rows)...)
-			all = append(all, atMost("peak RSS", r, find(rows, r.Topic, r.GOGC, b.Baseline), PeakRSS, 1)...)
+			all = append(all, atMost("peak RSS", r, find(rows, r.Topic, r.GOGC, b.Baseline), b.Baseline, PeakRSS, 1)...)
 		}
 	}
 	slices.SortStableFunc(all, func(a, c verdict) int { return strings.Compare(a.goal, c.goal) })
@@ -77,7 +80,7 @@ func batches(r *Row, rows []*Row) []verdict {
 		return all
 	}
 	if limit, ok := floorGoals[r.Topic]; ok {
-		all = append(all, atMost("batches, CPU near the floor", r, find(rows, r.Topic, r.GOGC, floorClient), CPU, limit)...)
+		all = append(all, atMost("batches, CPU near the floor", r, find(rows, r.Topic, r.GOGC, floorClient), floorClient, CPU, limit)...)
 	}
 	bytes := r.Value(LateBytes)
 	return append(all, verdict{"batches, allocated in the second half", r, number(bytes.Median) + " B/record", "< 5 B/record", bytes.Median < batchesAllocBytes})
@@ -85,15 +88,7 @@ func batches(r *Row, rows []*Row) []verdict {
 
 // smallBatch compares with the same client on another topic, in the same rounds.
 func smallBatch(r *Row, rows []*Row) []verdict {
-	o := find(rows, smallBatches[r.Topic], r.GOGC, r.Client)
-	if o == nil {
-		return nil
-	}
-	q, ok := r.RatioTo(o, CPU)
-	if !ok {
-		return nil
-	}
-	return []verdict{{"small batches, CPU", r, q.String() + " × that at 1 MiB batches", fmt.Sprintf("≤ %v ×", smallBatchCost), q.Median <= smallBatchCost}}
+	return atMost("small batches, CPU", r, find(rows, smallBatches[r.Topic], r.GOGC, r.Client), "that at 1 MiB batches", CPU, smallBatchCost)
 }
 
 // ahead is a higher rate for less CPU.
@@ -112,7 +107,8 @@ func ahead(goal string, r, base *Row) []verdict {
 	}
 }
 
-func atMost(goal string, r, base *Row, m Metric, limit float64) []verdict {
+// atMost is so many times what base has, which is called name.
+func atMost(goal string, r, base *Row, name string, m Metric, limit float64) []verdict {
 	if base == nil {
 		return nil
 	}
@@ -120,7 +116,7 @@ func atMost(goal string, r, base *Row, m Metric, limit float64) []verdict {
 	if !ok {
 		return nil
 	}
-	return []verdict{{goal, r, q.String() + " × " + base.Client, fmt.Sprintf("≤ %v ×", limit), q.Median <= limit}}
+	return []verdict{{goal, r, q.String() + " × " + name, fmt.Sprintf("≤ %v ×", limit), q.Median <= limit}}
 }
 
 func find(rows []*Row, topic, gogc, client string) *Row {
