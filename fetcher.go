@@ -223,7 +223,8 @@ func (f *fetcher) landed(pl *fetchPlan, err error, stopped bool) (refresh string
 	if v.took == 0 {
 		f.sub.budget.dropSpare()
 	}
-	f.flow.add(v.took, v.plain, time.Now(), f.sub.budget.reusing())
+	buffered, _, _ := f.sub.budget.buffered()
+	f.flow.add(v.took, v.plain, buffered, time.Now(), f.sub.budget.reusing())
 	n := f.node(pl.node)
 	n.busy[pl.lane] = false
 	if pl.lane == sideLane {

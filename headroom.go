@@ -27,39 +27,42 @@ const fastFlow = 4 << 20
 
 // A flow is how fast a consumer reads; while that is fast, it has headroom. Guarded by subscription.mu.
 type flow struct {
-	began  time.Time // of the second that is counted
-	bytes  int64     // fetched in it
-	plain  int64     // of these, not compressed
-	blocks int       // of headroom that it has
-	ended  bool      // the consumer stops
+	began    time.Time // of the second that is counted
+	bytes    int64     // fetched in it
+	plain    int64     // of these, not compressed
+	buffered int64     // the most that was buffered in it
+	blocks   int       // of headroom that it has
+	ended    bool      // the consumer stops
 }
 
 // worth gives how many blocks reading as fast as in this second is worth. To decompress takes several times as long as to collect what
-// has been decompressed, so that the second one saves little there.
+// has been decompressed: the second block saves little there, and the first one less than it costs where a consumer holds little, as one
+// that reads a single partition does.
 func (f *flow) worth() int {
 	switch {
 	case f.ended:
 		return 0
 	case f.plain >= fastFlow:
 		return 2
-	case f.bytes >= fastFlow:
+	case f.bytes >= fastFlow && f.buffered >= 2*headroomBytes:
 		return 1
 	}
 	return 0
 }
 
-// add counts what a fetch has brought, and decides. reuse says that a Batches loop runs, which leaves no garbage.
-func (f *flow) add(bytes, plain int64, now time.Time, reuse bool) {
+// add counts what a fetch has brought, with so much buffered now, and decides. reuse says that a Batches loop runs, which leaves no garbage.
+func (f *flow) add(bytes, plain, buffered int64, now time.Time, reuse bool) {
 	if reuse {
 		f.have(0)
 		return
 	}
 	if now.Sub(f.began) >= time.Second {
 		f.have(min(f.blocks, f.worth()))
-		f.began, f.bytes, f.plain = now, 0, 0
+		f.began, f.bytes, f.plain, f.buffered = now, 0, 0, 0
 	}
 	f.bytes += bytes
 	f.plain += plain
+	f.buffered = max(f.buffered, buffered)
 	f.have(max(f.blocks, f.worth()))
 }
 

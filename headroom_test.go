@@ -33,7 +33,7 @@ func TestHeadroom_IsThereWhileAConsumerReadsFast(t *testing.T) {
 	now := time.Unix(100, 0)
 	read := func(f *flow, n int64, after time.Duration) {
 		now = now.Add(after)
-		f.add(n, 0, now, false)
+		f.add(n, 0, 2*headroomBytes, now, false)
 	}
 	read(&one, 1000, 0)
 	require.False(t, headroomIsThere())
@@ -52,7 +52,7 @@ func TestHeadroom_IsThereWhileAConsumerReadsFast(t *testing.T) {
 	require.False(t, headroomIsThere())
 	read(&one, fastFlow, time.Second)
 	require.True(t, headroomIsThere())
-	one.add(fastFlow, fastFlow, now, true)
+	one.add(fastFlow, fastFlow, 2*headroomBytes, now, true)
 	require.False(t, headroomIsThere(), "a Batches loop leaves no garbage")
 	read(&one, fastFlow, time.Second)
 	require.True(t, headroomIsThere())
@@ -66,18 +66,22 @@ func TestHeadroom_IsThereWhileAConsumerReadsFast(t *testing.T) {
 func TestHeadroom_IsLargerForWhatIsNotCompressed(t *testing.T) {
 	var plain, compressed flow
 	now := time.Unix(100, 0)
-	compressed.add(fastFlow, 0, now, false)
+	compressed.add(fastFlow, 0, 2*headroomBytes-1, now, false)
+	require.Zero(t, headroomBlocks(), "little is buffered")
+	compressed.add(0, 0, 2*headroomBytes, now, false)
 	require.Equal(t, 1, headroomBlocks())
-	plain.add(fastFlow, fastFlow-1, now, false)
+	compressed.add(0, 0, 0, now, false)
+	require.Equal(t, 1, headroomBlocks(), "much was buffered in this second")
+	plain.add(fastFlow, fastFlow-1, 0, now, false)
 	require.Equal(t, 1, headroomBlocks())
-	plain.add(fastFlow, 1, now, false)
+	plain.add(fastFlow, 1, 0, now, false)
 	require.Equal(t, 2, headroomBlocks())
 	now = now.Add(time.Second)
-	plain.add(0, 0, now, false)
-	plain.add(fastFlow, fastFlow/2, now, false)
+	plain.add(0, 0, 0, now, false)
+	plain.add(fastFlow, fastFlow/2, 2*headroomBytes, now, false)
 	require.Equal(t, 2, headroomBlocks(), "it was fast in the last second")
 	now = now.Add(time.Second)
-	plain.add(0, 0, now, false)
+	plain.add(0, 0, 0, now, false)
 	require.Equal(t, 1, headroomBlocks(), "most of what it has read in this one was compressed")
 	compressed.end()
 	require.Equal(t, 1, headroomBlocks())
@@ -89,22 +93,29 @@ func TestHeadroom_IsLargerForWhatIsNotCompressed(t *testing.T) {
 func TestHeadroom_OfAConsumer(t *testing.T) {
 	noise := make([]byte, fastFlow/4) // what does not get smaller
 	rand.NewChaCha8([32]byte{}).Read(noise)
-	for codec, blocks := range map[compress.Codec]int{compress.None: 2, compress.LZ4: 1} {
+	for _, test := range []struct {
+		codec      compress.Codec
+		partitions int
+		blocks     int
+	}{{compress.None, 1, 2}, {compress.LZ4, 1, 0}, {compress.LZ4, 12, 1}} {
 		inBubble(t, fakebroker.Options{}, func(t *testing.T, k *fakebroker.Cluster) {
-			k.CreateTopic("t", 1)
+			k.CreateTopic("t", test.partitions)
 			c := startConsumer(t, k, WithTopics("t"))
 			got, err := c.GetMany(t.Context(), WaitFor(10*time.Second))
 			require.NoError(t, err)
 			require.Empty(t, got)
 			require.False(t, headroomIsThere())
-			for base := range int64(5) {
-				k.AppendRaw("t", 0, valuesBatch(base, []string{string(noise)}, withCodec(codec)))
+			require.NoError(t, c.Pause(c.Assignment()...)) // so that a fetch brings all there is
+			for i := range 12 {
+				k.AppendRaw("t", int32(i%test.partitions), valuesBatch(int64(i/test.partitions), []string{string(noise)}, withCodec(test.codec)))
 			}
-			for range 5 {
+			require.NoError(t, c.Resume(c.Assignment()...))
+			synctest.Wait()
+			for range 12 {
 				_, err := c.GetOne(t.Context())
 				require.NoError(t, err)
 			}
-			require.Equal(t, blocks, headroomBlocks(), codec)
+			require.Equal(t, test.blocks, headroomBlocks(), test)
 			require.NoError(t, c.Stop(t.Context()))
 			require.False(t, headroomIsThere())
 		})
