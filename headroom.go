@@ -17,8 +17,8 @@ var headroom struct {
 	blocks [2]strings.Builder
 }
 
-// headroomBytes is a block's size: small beside what a process with a consumer takes anyway. Where the live heap is larger than it,
-// it changes little.
+// headroomBytes is the first block's size, the second has half of it: small beside what a process with a consumer takes anyway. Where
+// the live heap is larger than they are, they change little.
 const headroomBytes = 4 << 20
 
 // fastFlow is how many bytes a consumer fetches in a second at least that is worth headroom: below it the collector runs
@@ -81,7 +81,7 @@ func (f *flow) have(n int) {
 	defer headroom.mu.Unlock()
 	for ; f.blocks < n; f.blocks++ {
 		if headroom.users[f.blocks]++; headroom.users[f.blocks] == 1 {
-			headroom.blocks[f.blocks].Grow(headroomBytes)
+			headroom.blocks[f.blocks].Grow(headroomBytes >> f.blocks)
 		}
 	}
 	for f.blocks > n {
