@@ -98,11 +98,14 @@ func (b *budget) reuse() (end func()) {
 	}
 }
 
-// dropSpare is for when there was nothing to fetch: a consumer at rest keeps no memory for what may come.
+// dropSpare is for when there was nothing to fetch: a consumer at rest keeps no memory for what may come. While memory is in use it is
+// not at rest: another broker, or what this one has brought before, needs what is kept.
 func (b *budget) dropSpare() {
 	b.mu.Lock()
 	defer b.mu.Unlock()
-	b.spare = spare{loops: b.spare.loops}
+	if b.used+b.held == b.promise {
+		b.spare = spare{loops: b.spare.loops}
+	}
 }
 
 // reusing says whether a Batches loop runs.

@@ -2,9 +2,15 @@ package kafka
 
 import (
 	"math/rand/v2"
+	"strings"
 	"testing"
+	"testing/synctest"
+	"time"
 
 	"github.com/stretchr/testify/require"
+
+	"github.com/seed-7379b4e8/kafka/internal/compress"
+	"github.com/seed-7379b4e8/kafka/internal/fakebroker"
 )
 
 // Memory that is kept serves what is not much smaller: the smallest that does.
@@ -95,6 +101,36 @@ func TestReuse_AtTheBoundNothingIsMadeNew(t *testing.T) {
 	}
 	require.Zero(t, b.used)
 	require.Zero(t, b.promise)
+}
+
+// An answer without records drops what is kept, unless memory is in use: one broker that has nothing says little about the others.
+func TestReuse_NothingIsKeptAtRest(t *testing.T) {
+	const size = 1 << 20
+	b := newBudget(8*size, 0, func() {})
+	defer b.reuse()()
+	require.True(t, b.takeRaw(2*size))
+	one, two := b.newSetPart(size, true), b.newSetPart(size, true)
+	one.leave(b)
+	b.dropSpare()
+	require.NotZero(t, b.spare.bytes)
+	two.leave(b)
+	require.True(t, b.takeRaw(size), "asked of a broker, not there yet")
+	b.dropSpare()
+	require.Zero(t, b.spare.bytes)
+
+	inBubble(t, fakebroker.Options{}, func(t *testing.T, k *fakebroker.Cluster) {
+		k.CreateTopic("t", 1)
+		k.AppendRaw("t", 0, valuesBatch(0, []string{strings.Repeat("lz4", 1000)}, withCodec(compress.LZ4)))
+		c := startConsumer(t, k, WithTopics("t"))
+		receive(t, c, 1)
+		time.Sleep(time.Second) // longer than a long poll
+		synctest.Wait()
+		budget := c.sub.budget
+		require.NotZero(t, budget.promise, "the next poll is out")
+		require.Equal(t, budget.promise, budget.used)
+		require.Zero(t, budget.held)
+		require.Zero(t, budget.spare.bytes)
+	})
 }
 
 // Whatever is charged, made, kept and given back: the memory in use and what is kept are within the bound.
