@@ -4,10 +4,12 @@ import (
 	"context"
 	"slices"
 	"testing"
+	"testing/synctest"
 	"time"
 
 	"github.com/stretchr/testify/require"
 
+	"github.com/seed-7379b4e8/kafka/internal/fakebroker"
 	"github.com/seed-7379b4e8/kafka/protocol"
 )
 
@@ -110,6 +112,34 @@ func TestLanes_WhatFoundNoRoomOnTheSideLaneIsNotAskedForTwice(t *testing.T) {
 			require.Equal(t, c.back, back)
 		})
 	}
+}
+
+// A partition that has come to its end on the side lane goes along with fetches for those that have more, and its polls hold none of them up.
+func TestLanes_PartitionAtItsEndIsNotInTheWayOfOthers(t *testing.T) {
+	inBubble(t, fakebroker.Options{}, func(t *testing.T, k *fakebroker.Cluster) {
+		k.CreateTopic("t", 2)
+		const batches = 40
+		for base := range int64(batches) {
+			k.AppendRaw("t", 0, big(base, 64<<10))
+		}
+		k.AppendRaw("t", 1, big(0, 1))
+		c := startConsumer(t, k, WithTopics("t"), WithMaxPartitionFetchBytes(128<<10), WithFetchMaxWait(time.Minute))
+		synctest.Wait()
+		short := TopicPartition{Topic: "t", Partition: 1}
+		require.NoError(t, c.Seek(short, 0)) // the long poll is out
+		began := time.Now()
+		for range batches + 1 {
+			receive(t, c, 1)
+			synctest.Wait() // whatever can be asked for is asked for
+		}
+		require.LessOrEqual(t, time.Since(began), sideWait, "one poll, before it was known that there are others")
+
+		time.Sleep(2 * sideWait)
+		at := time.Now()
+		k.AppendRaw("t", 1, big(1, 1))
+		receive(t, c, 1)
+		require.LessOrEqual(t, time.Since(at), sideWait)
+	})
 }
 
 func TestLanes_SessionForgetsWhatTheSideLaneTook(t *testing.T) {

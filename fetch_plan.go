@@ -85,6 +85,10 @@ func (f *fetcher) planLane(n *fetchNode, lane int, now time.Time) (*fetchPlan, t
 	if len(picked) == 0 && (lane == sideLane || len(n.session.members) == 0) {
 		return nil, again
 	}
+	if until := f.restUntil(n, lane, picked); now.Before(until) {
+		f.putBack(picked)
+		return nil, sooner(again, until)
+	}
 	if !f.pressing(n, lane, reuse, picked) {
 		f.putBack(picked)
 		return nil, again // when one of them runs low, all of them are asked for together
@@ -110,6 +114,20 @@ func (f *fetcher) planLane(n *fetchNode, lane int, now time.Time) (*fetchPlan, t
 	}
 	req.MaxWaitMs = int32(pl.wait.Milliseconds())
 	return pl, again
+}
+
+// restUntil says until when there is no fetch on the side lane for partitions that were all at the end of their logs a moment ago: while others
+// bring records there, a poll that waits would be in their way, and the next fetch for those asks for these as well.
+func (f *fetcher) restUntil(n *fetchNode, lane int, picked []*partition) time.Time {
+	if lane == mainLane || n.sideBrought.IsZero() {
+		return time.Time{}
+	}
+	for _, p := range picked {
+		if !p.inVain(n) || p.fetch.offset < p.readable(f.cfg.isolation) {
+			return time.Time{}
+		}
+	}
+	return n.sideBrought.Add(sideWait)
 }
 
 // pressing says whether a fetch is to be sent now: a partition runs low, or others are waiting for what is written next.
@@ -293,7 +311,7 @@ func (f *fetcher) planSide(n *fetchNode, pl *fetchPlan, picked []*partition, par
 		// What is at the end of its log goes back to the main lane, should that be free first. Where there is more, it found no room in
 		// an answer with others; asked for on both lanes it would come twice.
 		inVain := p.inVain(n)
-		repeat := inVain && (!n.sideBrought || p.fetch.offset >= p.readable(f.cfg.isolation))
+		repeat := inVain && (n.sideBrought.IsZero() || p.fetch.offset >= p.readable(f.cfg.isolation))
 		p.fetch.flight = flight{on: true, node: n, epoch: p.epoch, offset: p.fetch.offset, repeat: repeat}
 		if repeat {
 			f.markDirty(p)

@@ -55,10 +55,10 @@ type fetchNode struct {
 	picked      []*partition      // by candidates, until the next call
 	session     fetchSession
 	reach       reach
-	compressed  bool // it has sent compressed batches
-	sideBrought bool // the last answer on the side lane had records
-	overdue     int  // fetches in a row that were given up
-	failed      int  // fetches in a row that failed
+	compressed  bool      // it has sent compressed batches
+	sideBrought time.Time // when the last answer on the side lane came, if it had records
+	overdue     int       // fetches in a row that were given up
+	failed      int       // fetches in a row that failed
 	retryAt     time.Time
 	// answered is when a fetch of the session last succeeded. An answer leaves out the members that have nothing new
 	// (KIP-227): it is one for them too.
@@ -224,11 +224,14 @@ func (f *fetcher) landed(pl *fetchPlan, err error, stopped bool) (refresh string
 		f.sub.budget.dropSpare()
 	}
 	buffered, _, _ := f.sub.budget.buffered()
-	f.flow.add(v.took, v.plain, buffered, time.Now(), f.sub.budget.reusing())
+	now := time.Now()
+	f.flow.add(v.took, v.plain, buffered, now, f.sub.budget.reusing())
 	n := f.node(pl.node)
 	n.busy[pl.lane] = false
 	if pl.lane == sideLane {
-		n.sideBrought = v.took > 0
+		if n.sideBrought = now; v.took == 0 {
+			n.sideBrought = time.Time{}
+		}
 		for _, p := range pl.side {
 			if p.fetch.flight.node == n {
 				p.fetch.flight.on = false
