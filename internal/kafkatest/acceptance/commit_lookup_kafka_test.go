@@ -66,7 +66,10 @@ func TestWeakness_6_1_CoordinatorsThatLoad(t *testing.T) {
 	require.EqualValues(t, 5, storedAt(t, c, group, tp), "and nothing else was committed")
 }
 
-// manyOffsets gives a coordinator something to load: thousands of commits of the group, of other partitions.
+// manyOffsets gives a coordinator something to load: thousands of commits of the group, of other partitions. They go on until the test ends,
+// as a coordinator needs them: one whose high watermark moves while it loads may miss that, takes what it has loaded for not yet
+// replicated until the next write, and lets every OffsetFetch time out, for which it says NOT_COORDINATOR (4.3.1 listens
+// for the high watermark only when it has loaded).
 func manyOffsets(t *testing.T, c *kafkatest.Cluster, group string) {
 	t.Helper()
 	topic := c.NewTopic(t, kafkatest.Topic{Partitions: 50})
@@ -80,5 +83,19 @@ func manyOffsets(t *testing.T, c *kafkatest.Cluster, group string) {
 	for range 100 {
 		require.NoError(t, consumer.CommitOffsets(within(t), offsets))
 	}
-	require.NoError(t, consumer.Close())
+	ended := make(chan struct{})
+	t.Cleanup(func() { <-ended })
+	go func() {
+		defer close(ended)
+		tick := time.NewTicker(100 * time.Millisecond)
+		defer tick.Stop()
+		for {
+			_ = consumer.CommitOffsets(t.Context(), offsets) // whether it succeeds is not what is tested
+			select {
+			case <-tick.C:
+			case <-t.Context().Done():
+				return
+			}
+		}
+	}()
 }
