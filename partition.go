@@ -91,7 +91,10 @@ type asking struct {
 }
 
 // A lookupFailure is why a lookup found nothing, for all the partitions that it was for.
-type lookupFailure struct{ err error }
+type lookupFailure struct {
+	err   error
+	since time.Time // lookups have failed for the one of them that waits longest
+}
 
 // fetchState is the fetcher's: what to ask whom for next.
 type fetchState struct {

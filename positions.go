@@ -106,6 +106,7 @@ func (c *Consumer) settleLookups(parts []lookup, refresh string, take func(l *lo
 	backoff := c.cfg.backoff()
 	out := &lookupResult{refresh: refresh, least: c.leastLevel()}
 	c.sub.mu.Lock()
+	now := time.Now()
 	for i := range parts {
 		l := &parts[i]
 		if l.void() {
@@ -113,9 +114,11 @@ func (c *Consumer) settleLookups(parts []lookup, refresh string, take func(l *lo
 		}
 		p := l.p
 		p.asking.asked = false
+		before := p.asking.last
 		if take(l, out) {
 			p.asking.attempts++
-			p.asking.retryAt = time.Now().Add(backoff.After(int(p.asking.attempts)))
+			p.asking.retryAt = now.Add(backoff.After(int(p.asking.attempts)))
+			c.sub.lookedInVain(p, before, now, out)
 		}
 	}
 	c.sub.mu.Unlock()
@@ -156,7 +159,7 @@ func (c *Consumer) lookUpCommitted(ctx context.Context, parts []lookup) {
 	if ctx.Err() != nil {
 		return
 	}
-	unanswered := &lookupFailure{errors.New("the coordinator left the partition out of its OffsetFetch answer")}
+	unanswered := &lookupFailure{err: errors.New("the coordinator left the partition out of its OffsetFetch answer")}
 	if err != nil {
 		unanswered.err = c.groupError("OffsetFetch", err)
 	}
@@ -173,7 +176,7 @@ func (c *Consumer) lookUpCommitted(ctx context.Context, parts []lookup) {
 			p.asking.last = unanswered
 			return true // an answer that is not there does not mean that nothing is committed
 		case a.code.Err() != nil:
-			refused := &lookupFailure{brokerError("OffsetFetch", fmt.Sprint(a.node), p.tp, a.code)}
+			refused := &lookupFailure{err: brokerError("OffsetFetch", fmt.Sprint(a.node), p.tp, a.code)}
 			if p.asking.last = refused; actionForCommitted(a.code) == committedFail {
 				c.sub.fail(p, refused.err)
 			}
@@ -222,7 +225,7 @@ func (c *Consumer) lookUpEnds(ctx context.Context, node int32, parts []lookup) {
 	if ctx.Err() != nil {
 		return
 	}
-	refresh, unanswered := "", &lookupFailure{fmt.Errorf("broker %d left the partition out of its ListOffsets answer", node)}
+	refresh, unanswered := "", &lookupFailure{err: fmt.Errorf("broker %d left the partition out of its ListOffsets answer", node)}
 	if err != nil {
 		refresh, unanswered.err = "ListOffsets failed: "+err.Error(), err
 	}
@@ -240,7 +243,7 @@ func (c *Consumer) lookUpEnds(ctx context.Context, node int32, parts []lookup) {
 			p.start = p.start.with(func(s *startAt) { s.reset = ResetLatest })
 			return false
 		}
-		refused := &lookupFailure{brokerError("ListOffsets", fmt.Sprint(node), p.tp, a.code)}
+		refused := &lookupFailure{err: brokerError("ListOffsets", fmt.Sprint(node), p.tp, a.code)}
 		p.asking.last = refused
 		switch action := actionForListOffsets(a.code); {
 		case action == offsetsNothing && l.reset.kind == resetByDuration:
