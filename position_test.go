@@ -1,10 +1,10 @@
 package kafka
 
 import (
-	"bytes"
 	"context"
 	"log/slog"
 	"strings"
+	"sync"
 	"sync/atomic"
 	"testing"
 	"testing/synctest"
@@ -108,7 +108,7 @@ func TestPosition_LookedForInVainIsLogged(t *testing.T) {
 			}
 			return fakebroker.Reply{Response: resp}
 		})
-		var log bytes.Buffer
+		var log lockedLog // it is read while the consumer runs
 		c := startConsumer(t, k, WithGroupID("g"), WithLogger(slog.New(slog.NewTextHandler(&log, nil))))
 		tps := []TopicPartition{{"t", 0}, {"t", 1}, {"t", 2}}
 		require.NoError(t, c.Assign(tps...))
@@ -132,4 +132,22 @@ func TestPosition_LookedForInVainIsLogged(t *testing.T) {
 		require.Equal(t, 2, strings.Count(log.String(), "level=WARN"), log.String())
 		stopClean(t, c)
 	})
+}
+
+// lockedLog keeps what is logged.
+type lockedLog struct {
+	mu   sync.Mutex
+	text strings.Builder
+}
+
+func (l *lockedLog) Write(b []byte) (int, error) {
+	l.mu.Lock()
+	defer l.mu.Unlock()
+	return l.text.Write(b)
+}
+
+func (l *lockedLog) String() string {
+	l.mu.Lock()
+	defer l.mu.Unlock()
+	return l.text.String()
 }
