@@ -123,7 +123,7 @@ func (f *fetcher) restUntil(n *fetchNode, lane int, picked []*partition) time.Ti
 		return time.Time{}
 	}
 	for _, p := range picked {
-		if !p.inVain(n) || p.fetch.offset < p.readable(f.cfg.isolation) {
+		if !p.inVain(n) || !p.fetchedAll(f.cfg.isolation) {
 			return time.Time{}
 		}
 	}
@@ -311,7 +311,7 @@ func (f *fetcher) planSide(n *fetchNode, pl *fetchPlan, picked []*partition, par
 		// What is at the end of its log goes back to the main lane, should that be free first. Where there is more, it found no room in
 		// an answer with others; asked for on both lanes it would come twice.
 		inVain := p.inVain(n)
-		repeat := inVain && (n.sideBrought.IsZero() || p.fetch.offset >= p.readable(f.cfg.isolation))
+		repeat := inVain && (n.sideBrought.IsZero() || p.fetchedAll(f.cfg.isolation))
 		p.fetch.flight = flight{on: true, node: n, epoch: p.epoch, offset: p.fetch.offset, repeat: repeat}
 		if repeat {
 			f.markDirty(p)
@@ -336,6 +336,11 @@ func (f *fetcher) planSide(n *fetchNode, pl *fetchPlan, picked []*partition, par
 func (p *partition) inVain(n *fetchNode) bool {
 	fl := &p.fetch.flight
 	return fl.node == n && fl.epoch == p.epoch && fl.offset == p.fetch.offset
+}
+
+// fetchedAll says whether p was at the end of what can be read when the broker last told where that is.
+func (p *partition) fetchedAll(isolation IsolationLevel) bool {
+	return p.fetch.offset >= p.readable(isolation)
 }
 
 // entry is what a session is to be told about p.

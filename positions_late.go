@@ -27,9 +27,9 @@ func (s *subscription) lookedInVain(p *partition, before *lookupFailure, now tim
 	}
 }
 
-// late says whether p has been without a position for so long that it is to be logged.
+// late says whether p has been without a position for so long that it is to be logged. A failure is told by Get calls.
 func (p *partition) late(now time.Time) bool {
-	f := p.asking.last // Get calls tell a failure
+	f := p.asking.last
 	return f != nil && !p.known && p.failure == nil && now.Sub(f.since) >= lookupWarnAfter
 }
 
