@@ -170,6 +170,7 @@ func (c *Consumer) Start(ctx context.Context) error {
 	}
 	c.spawn(func() { c.metadataLoop(life) })
 	c.spawn(func() { c.positionLoop(life) })
+	c.spawn(func() { c.watchSilence(life) })
 	c.spawn(func() { c.fetcher.run(life, c.spawn) })
 	for range cap(c.decodeWork) {
 		c.spawn(func() { c.decodeLoop(life) })

@@ -6,8 +6,6 @@ import (
 	"fmt"
 	"maps"
 	"time"
-
-	"github.com/seed-7379b4e8/kafka/protocol"
 )
 
 // Position gives the offset of the next message to be handed out. It waits until that is known, also for a partition
@@ -65,16 +63,11 @@ func (c *Consumer) whyNoPosition(tp TopicPartition) error {
 	case p.failure != nil:
 		return p.failure.err
 	}
-	part, there := meta.Partition(tp.Topic, tp.Partition)
-	switch t := meta.Topics[tp.Topic]; {
-	case t == nil:
+	if meta.Topics[tp.Topic] == nil {
 		return unanswered
-	case !there || t.Err != protocol.None:
-		return unknownPartition(meta, tp)
-	case p.asking.last != nil:
-		return p.asking.last.err
-	case part.Leader < 0:
-		return withoutLeader(meta, tp)
+	}
+	if why := c.whyStuck(p, meta); why != nil {
+		return why
 	}
 	return unanswered
 }
@@ -225,12 +218,7 @@ func (c *Consumer) Lag(tp TopicPartition) (int64, bool) {
 func (c *Consumer) LastPollTimestamp(tp TopicPartition) (time.Time, bool) {
 	var at time.Time
 	_, ok := c.known(tp, func(p *partition) (int64, bool) {
-		if e := p.fetch.session; !p.lastAnswer.IsZero() && e.on && e.epoch == p.epoch {
-			if n := c.fetcher.node(e.node); n.answered.After(p.fetch.joined) && n.answered.After(p.lastAnswer) {
-				p.lastAnswer = n.answered // it stays so when the partition leaves the session
-			}
-		}
-		at = p.lastAnswer
+		at = c.fetcher.answered(p)
 		return 0, !at.IsZero()
 	})
 	return at, ok

@@ -180,7 +180,7 @@ func (v *fetchVisitor) Partition(fp *protocol.FetchedPartition) error {
 	if p == nil {
 		return nil
 	}
-	if part.ErrorCode != protocol.None {
+	if p.fetch.refusal = part.ErrorCode; part.ErrorCode != protocol.None {
 		v.failed(p, part)
 		return nil
 	}

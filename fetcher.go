@@ -3,6 +3,7 @@ package kafka
 import (
 	"context"
 	"errors"
+	"fmt"
 	"log/slog"
 	"time"
 
@@ -59,6 +60,7 @@ type fetchNode struct {
 	sideBrought time.Time // when the last answer on the side lane came, if it had records
 	overdue     int       // fetches in a row that were given up
 	failed      int       // fetches in a row that failed
+	failure     error     // of the last of them
 	retryAt     time.Time
 	// answered is when a fetch of the session last succeeded. An answer leaves out the members that have nothing new
 	// (KIP-227): it is one for them too.
@@ -109,6 +111,16 @@ func (f *fetcher) markDirty(p *partition) {
 		p.fetch.dirty = n
 		n.dirty.push(p)
 	}
+}
+
+// answered is when a fetch last answered for p, with messages or without; the zero time before one.
+func (f *fetcher) answered(p *partition) time.Time {
+	if e := p.fetch.session; !p.lastAnswer.IsZero() && e.on && e.epoch == p.epoch {
+		if n := f.node(e.node); n.answered.After(p.fetch.joined) && n.answered.After(p.lastAnswer) {
+			p.lastAnswer = n.answered // it stays so when the partition leaves the session
+		}
+	}
+	return p.lastAnswer
 }
 
 // backOff lets p wait before it is fetched again.
@@ -268,7 +280,7 @@ func fetchRefusalFor(code protocol.ErrorCode) fetchRefusal {
 func (f *fetcher) ended(n *fetchNode, pl *fetchPlan, err error, stopped bool) (refresh string) {
 	v := &pl.visitor
 	if err == nil && v.code == protocol.None {
-		n.failed, n.overdue = 0, 0
+		n.failed, n.overdue, n.failure = 0, 0, nil
 		if pl.lane == mainLane {
 			n.answered, n.session.version = time.Now(), v.version
 			n.reach.measured(v.began.Sub(v.sent), n.answered.Sub(v.began), v.took)
@@ -285,7 +297,7 @@ func (f *fetcher) ended(n *fetchNode, pl *fetchPlan, err error, stopped bool) (r
 		return f.refused(n, v.code)
 	}
 	f.leaveReplica(n.id)
-	n.failed++
+	n.failed, n.failure = n.failed+1, err
 	if errors.Is(err, broker.ErrTimeout) {
 		// The answer is overdue: the broker hangs, or is slow. It is asked again with more patience, unless metadata
 		// from elsewhere names another leader first.
@@ -299,7 +311,7 @@ func (f *fetcher) ended(n *fetchNode, pl *fetchPlan, err error, stopped bool) (r
 // refused lets a broker wait that has refused a whole fetch, as the table says.
 func (f *fetcher) refused(n *fetchNode, code protocol.ErrorCode) (refresh string) {
 	r := fetchRefusalFor(code)
-	n.failed++
+	n.failed, n.failure = n.failed+1, brokerError("Fetch", fmt.Sprint(n.id), TopicPartition{Partition: -1}, code)
 	waits := n.failed
 	if r.atOnce {
 		waits-- // begun anew at once; but not over and over

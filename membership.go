@@ -32,6 +32,7 @@ type membership struct {
 	parked  bool     // left for want of polls; the next one brings it back
 	fatal   error    // no more joins, ever
 	told    bool     // Get calls tell an error
+	trouble error    // why the last join failed; nil: none has since the group came to rest
 	by      answerer // who gave the answer that is being taken in
 
 	beatAt  time.Time // when the next heartbeat is due; zero: none is

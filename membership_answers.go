@@ -98,6 +98,7 @@ func groupActionFor(table map[protocol.ErrorCode]groupAction, code protocol.Erro
 
 // joined takes in the answer to a JoinGroup.
 func (m *membership) joined(now time.Time, a joinAnswer) []any {
+	m.trouble = a.err
 	if a.err != nil && a.ours {
 		return m.fail(now, a.err, false) // without a join the coordinator does give what is held to others
 	}
@@ -114,9 +115,11 @@ func (m *membership) joined(now time.Time, a joinAnswer) []any {
 		m.beatAt = now.Add(m.cfg.heartbeat)
 		return []any{actSync{round: m.round}}
 	}
+	m.trouble = groupFailure("JoinGroup", m.by, a.code)
 	switch groupActionFor(joinActions, a.code) {
 	case groupSetID:
 		asked := m.memberID != ""
+		m.trouble = nil
 		m.memberID = cmp.Or(a.memberID, m.memberID)
 		if asked || a.memberID == "" {
 			return m.again(now, m.reason) // no broker does that, so it is not done at the pace of answers
@@ -138,7 +141,7 @@ func (m *membership) joined(now time.Time, a joinAnswer) []any {
 
 // synced takes in the answer to a SyncGroup.
 func (m *membership) synced(now time.Time, code protocol.ErrorCode, err error) []any {
-	if err != nil {
+	if m.trouble = err; err != nil {
 		return append(m.again(now, "the coordinator did not answer"), actForgetCoordinator{})
 	}
 	if code == protocol.None {
@@ -146,6 +149,7 @@ func (m *membership) synced(now time.Time, code protocol.ErrorCode, err error) [
 		m.attempt, m.retryAt, m.reason, m.told = 0, time.Time{}, "", false
 		return []any{actTell{}, actApply{round: m.round}}
 	}
+	m.trouble = groupFailure("SyncGroup", m.by, code)
 	switch groupActionFor(syncActions, code) {
 	case groupReset:
 		m.memberID = ""

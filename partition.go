@@ -1,6 +1,10 @@
 package kafka
 
-import "time"
+import (
+	"time"
+
+	"github.com/seed-7379b4e8/kafka/protocol"
+)
 
 // A partition is the state of one assigned partition. Everything in it is guarded by subscription.mu; the parts name
 // who decides about them. A consumer may have many thousand of them, and most are quiet: it is kept small.
@@ -91,10 +95,7 @@ type asking struct {
 }
 
 // A lookupFailure is why a lookup found nothing, for all the partitions that it was for.
-type lookupFailure struct {
-	err   error
-	since time.Time // lookups have failed for the one of them that waits longest
-}
+type lookupFailure struct{ err error }
 
 // fetchState is the fetcher's: what to ask whom for next.
 type fetchState struct {
@@ -118,6 +119,7 @@ type fetchState struct {
 	compressed  bool               // all of the last record set was: no message points into such a one
 	stuck       int32              // answers in a row that brought no progress
 	resets      int32              // resets in a row without an answer
+	refusal     protocol.ErrorCode // what the last answer with an error code said; None once there was one without
 }
 
 // foundCorrupt says whether the batch before next was found corrupt before; from now on it was.

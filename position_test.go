@@ -2,12 +2,7 @@ package kafka
 
 import (
 	"context"
-	"log/slog"
-	"strings"
-	"sync"
-	"sync/atomic"
 	"testing"
-	"testing/synctest"
 	"time"
 
 	"github.com/stretchr/testify/require"
@@ -90,64 +85,4 @@ func TestPosition_ThatTimesOutSaysThatNoBrokerAnswers(t *testing.T) {
 		require.ErrorContains(t, err, "connection refused")
 		stopClean(t, c)
 	})
-}
-
-// A position that cannot be found for long, for a reason that may pass, is logged, every now and then, until it is found.
-func TestPosition_LookedForInVainIsLogged(t *testing.T) {
-	inBubble(t, fakebroker.Options{Nodes: 1}, func(t *testing.T, k *fakebroker.Cluster) {
-		k.CreateTopic("t", 3)
-		var refuses atomic.Bool
-		refuses.Store(true)
-		k.Handle(protocol.KeyOffsetFetch, func(call *fakebroker.Call) fakebroker.Reply {
-			resp := call.Default().(*protocol.OffsetFetchResponse)
-			if refuses.Load() {
-				resp.ErrorCode = protocol.NotCoordinator
-				for i := range resp.Groups {
-					resp.Groups[i].ErrorCode = protocol.NotCoordinator
-				}
-			}
-			return fakebroker.Reply{Response: resp}
-		})
-		var log lockedLog // it is read while the consumer runs
-		c := startConsumer(t, k, WithGroupID("g"), WithLogger(slog.New(slog.NewTextHandler(&log, nil))))
-		tps := []TopicPartition{{"t", 0}, {"t", 1}, {"t", 2}}
-		require.NoError(t, c.Assign(tps...))
-		time.Sleep(lookupWarnAfter - time.Second)
-		synctest.Wait()
-		require.NotContains(t, log.String(), "level=WARN")
-		time.Sleep(lookupWarnAfter + 5*time.Second) // each try is up to a second after the one before
-		synctest.Wait()
-		require.Equal(t, 2, strings.Count(log.String(), "level=WARN"), log.String())
-		require.Contains(t, log.String(), `partitions=3 for=1m`)
-		require.Contains(t, log.String(), `msg="kafka: a position is still being looked for" topic=t partition=`)
-		require.Contains(t, log.String(), "OffsetFetch of group g at broker 1: NOT_COORDINATOR")
-
-		refuses.Store(false)
-		for _, tp := range tps {
-			_, err := c.Position(t.Context(), tp)
-			require.NoError(t, err)
-		}
-		time.Sleep(2 * lookupWarnAfter)
-		synctest.Wait()
-		require.Equal(t, 2, strings.Count(log.String(), "level=WARN"), log.String())
-		stopClean(t, c)
-	})
-}
-
-// lockedLog keeps what is logged.
-type lockedLog struct {
-	mu   sync.Mutex
-	text strings.Builder
-}
-
-func (l *lockedLog) Write(b []byte) (int, error) {
-	l.mu.Lock()
-	defer l.mu.Unlock()
-	return l.text.Write(b)
-}
-
-func (l *lockedLog) String() string {
-	l.mu.Lock()
-	defer l.mu.Unlock()
-	return l.text.String()
 }

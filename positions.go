@@ -114,11 +114,9 @@ func (c *Consumer) settleLookups(parts []lookup, refresh string, take func(l *lo
 		}
 		p := l.p
 		p.asking.asked = false
-		before := p.asking.last
 		if take(l, out) {
 			p.asking.attempts++
 			p.asking.retryAt = now.Add(backoff.After(int(p.asking.attempts)))
-			c.sub.lookedInVain(p, before, now, out)
 		}
 	}
 	c.sub.mu.Unlock()

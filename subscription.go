@@ -41,7 +41,6 @@ type subscription struct {
 
 	firstStart map[TopicPartition]firstStart // where this consumer first started on a partition for want of a committed offset
 	failures   []*failure
-	toldLate   time.Time // when it was last logged that positions are looked for in vain
 
 	// Of the group.
 	had            map[TopicPartition]*loss // lost in a rebalance or by eviction, and why, where that is known

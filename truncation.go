@@ -63,12 +63,16 @@ func (c *Consumer) validate(ctx context.Context, node int32, parts []lookup) {
 	if ctx.Err() != nil {
 		return
 	}
-	refresh := ""
+	refresh, unanswered := "", &lookupFailure{err}
 	if err != nil {
 		refresh = "OffsetForLeaderEpoch failed: " + err.Error()
 	}
 	c.settleLookups(parts, refresh, func(l *lookup, out *lookupResult) bool {
 		end, ok := ends[l.p.tp]
+		l.p.asking.last = nil
+		if !ok && err != nil {
+			l.p.asking.last = unanswered
+		}
 		if !ok || l.p.fetch.offset != l.offset || l.p.fetch.leaderEpoch != l.leaderEpoch {
 			return !ok // something has changed: asked again with what holds now
 		}
@@ -76,14 +80,15 @@ func (c *Consumer) validate(ctx context.Context, node int32, parts []lookup) {
 			out.events = append(out.events, c.validated(l, end)...)
 			return false
 		}
-		switch actionForEpoch(end.code) {
+		refused := &lookupFailure{brokerError("OffsetForLeaderEpoch", fmt.Sprint(node), l.p.tp, end.code)}
+		switch l.p.asking.last = refused; actionForEpoch(end.code) {
 		case epochSkip:
 			c.validationDone(l.p)
 			return false
 		case epochRefresh:
 			out.refresh = end.code.Name() + " for " + l.p.tp.String()
 		default:
-			c.sub.fail(l.p, brokerError("OffsetForLeaderEpoch", fmt.Sprint(node), l.p.tp, end.code))
+			c.sub.fail(l.p, refused.err)
 		}
 		return true // an error never moves the position
 	})
@@ -91,7 +96,7 @@ func (c *Consumer) validate(ctx context.Context, node int32, parts []lookup) {
 
 func (c *Consumer) validationDone(p *partition) {
 	p.fetch.validate = false
-	p.asking.attempts = 0
+	p.asking.attempts, p.asking.last = 0, nil
 	c.sub.healed(p)
 	c.sub.dirty(p)
 	c.sub.wakeFetcher()

@@ -48,7 +48,7 @@ func (l *lab) onReplay(client, topic, records string, g replay.Growth, measure f
 // quietScale is of many partitions of which few or none have anything new.
 func quietScale(ctx context.Context, l *lab) (*figures.Table, error) {
 	goal := figures.Goal{Ratio: 1}
-	bytesGoal := figures.Goal{Ratio: 1.02} // a fetch or two more or less fall into the window
+	bytesGoal := figures.Goal{Ratio: 1.02} // a fetch or two more or less fall into the window, of the 120 of idleWindows
 	t := &figures.Table{
 		Title: fmt.Sprintf("%d partitions on 3 brokers, nearly all quiet", l.scale),
 		Note: "Positions: from the start of the consumer until the brokers have been asked for records of every partition, which takes a " +
@@ -62,15 +62,16 @@ func quietScale(ctx context.Context, l *lab) (*figures.Table, error) {
 	}
 	topic := fmt.Sprintf("v100-none-p%d-h0-b1024", l.scale)
 	for _, c := range []struct {
-		name   string
-		growth replay.Growth
+		name    string
+		growth  replay.Growth
+		windows time.Duration
 	}{
-		{"idle", replay.Growth{Every: time.Hour}},
-		{"1 % active", replay.Growth{Every: time.Second, Active: l.scale / 100}},
+		{"idle", replay.Growth{Every: time.Hour}, idleWindows},
+		{"1 % active", replay.Growth{Every: time.Second, Active: l.scale / 100}, 1},
 	} {
 		err := l.each(ctx, t, c.name, func(client string) ([]float64, error) {
 			return l.onReplay(client, topic, endless, c.growth, func(srv *server, p prober) ([]float64, error) {
-				return l.quiet(ctx, srv, p)
+				return l.quiet(ctx, srv, p, c.windows*l.window)
 			})
 		})
 		if err != nil {
@@ -80,7 +81,11 @@ func quietScale(ctx context.Context, l *lab) (*figures.Table, error) {
 	return t, nil
 }
 
-func (l *lab) quiet(ctx context.Context, srv *server, p prober) ([]float64, error) {
+// idleWindows is for how many windows an idle consumer is watched: it sends 30 requests in one, and where that begins would be a
+// thirtieth of what is measured.
+const idleWindows = 4
+
+func (l *lab) quiet(ctx context.Context, srv *server, p prober, window time.Duration) ([]float64, error) {
 	known, err := allFetched(ctx, srv)
 	if err != nil {
 		return nil, err
@@ -97,7 +102,7 @@ func (l *lab) quiet(ctx context.Context, srv *server, p prober) ([]float64, erro
 		return nil, err
 	}
 	start := time.Now()
-	if err := wait(ctx, l.window); err != nil {
+	if err := wait(ctx, window); err != nil {
 		return nil, err
 	}
 	b, err := p.do("usage")
