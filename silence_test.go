@@ -154,6 +154,36 @@ func TestSilence_ThatIsMeantIsNotLogged(t *testing.T) {
 	})
 }
 
+// So is a log that a new leader does not say about whether it was cut.
+func TestSilence_OfALogThatCannotBeComparedIsLogged(t *testing.T) {
+	inBubble(t, fakebroker.Options{Nodes: 2}, func(t *testing.T, k *fakebroker.Cluster) {
+		k.CreateTopic("t", 1)
+		k.MoveLeader("t", 0, 1)
+		k.AppendValues("t", 0, "one")
+		var log lockedLog
+		c := startConsumer(t, k, WithTopics("t"), WithLogger(slog.New(slog.NewTextHandler(&log, nil))))
+		_, err := c.GetOne(t.Context())
+		require.NoError(t, err)
+		k.Handle(protocol.KeyOffsetForLeaderEpoch, func(call *fakebroker.Call) fakebroker.Reply {
+			resp := call.Default().(*protocol.OffsetForLeaderEpochResponse)
+			resp.Topics[0].Partitions[0].ErrorCode = protocol.UnknownServerError
+			return fakebroker.Reply{Response: resp}
+		})
+		k.MoveLeader("t", 0, 2)
+		time.Sleep(2 * silenceWarnAfter)
+		synctest.Wait()
+		require.Equal(t, 1, strings.Count(log.String(), "kafka: a partition cannot be read"), log.String())
+		require.Contains(t, log.String(), "OffsetForLeaderEpoch for t-0 at broker 2: UNKNOWN_SERVER_ERROR")
+
+		k.Handle(protocol.KeyOffsetForLeaderEpoch, nil)
+		k.AppendValues("t", 0, "two")
+		m, err := c.GetOne(t.Context())
+		require.NoError(t, err)
+		require.Equal(t, "two", string(m.Value))
+		stopClean(t, c)
+	})
+}
+
 // So is a group that does not come to rest.
 func TestSilence_OfAGroupIsLogged(t *testing.T) {
 	for name, c := range map[string]struct {
