@@ -32,7 +32,7 @@ type membership struct {
 	parked  bool     // left for want of polls; the next one brings it back
 	fatal   error    // no more joins, ever
 	told    bool     // Get calls tell an error
-	trouble error    // why the last join failed; nil: none has since the group came to rest
+	trouble error    // why the last JoinGroup or SyncGroup that was answered failed; nil: it did not
 	by      answerer // who gave the answer that is being taken in
 
 	beatAt  time.Time // when the next heartbeat is due; zero: none is
@@ -191,6 +191,7 @@ func (m *membership) take(now time.Time, event any) []any {
 	case evJoined:
 		m.by = e.by
 		if m.state == memberJoining && e.round == m.round {
+			m.trouble = whyNotJoined("JoinGroup", e.by, e.code, e.err)
 			return m.joined(now, e.joinAnswer)
 		}
 		if m.late != 0 && e.round == m.late {
@@ -200,6 +201,7 @@ func (m *membership) take(now time.Time, event any) []any {
 	case evSynced:
 		m.by = e.by
 		if m.state == memberSyncing && e.round == m.round {
+			m.trouble = whyNotJoined("SyncGroup", e.by, e.code, e.err)
 			return m.synced(now, e.code, e.err)
 		}
 	case evApplied:
@@ -390,6 +392,14 @@ type groupRefusal struct {
 
 func (e *groupRefusal) Error() string { return e.by.api + ": " + e.code.Error() }
 func (e *groupRefusal) Unwrap() error { return e.code }
+
+// whyNotJoined is why a JoinGroup or SyncGroup did not do its part; nil: it did, or was the first half of a join (KIP-394).
+func whyNotJoined(api string, by answerer, code protocol.ErrorCode, err error) error {
+	if err != nil || code == protocol.None || code == protocol.MemberIDRequired {
+		return err
+	}
+	return groupFailure(api, by, code)
+}
 
 // groupFailure makes the error for a code that ends a join; api is what was asked, where by does not say.
 func groupFailure(api string, by answerer, code protocol.ErrorCode) error {

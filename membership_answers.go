@@ -98,7 +98,6 @@ func groupActionFor(table map[protocol.ErrorCode]groupAction, code protocol.Erro
 
 // joined takes in the answer to a JoinGroup.
 func (m *membership) joined(now time.Time, a joinAnswer) []any {
-	m.trouble = a.err
 	if a.err != nil && a.ours {
 		return m.fail(now, a.err, false) // without a join the coordinator does give what is held to others
 	}
@@ -115,11 +114,9 @@ func (m *membership) joined(now time.Time, a joinAnswer) []any {
 		m.beatAt = now.Add(m.cfg.heartbeat)
 		return []any{actSync{round: m.round}}
 	}
-	m.trouble = groupFailure("JoinGroup", m.by, a.code)
 	switch groupActionFor(joinActions, a.code) {
 	case groupSetID:
 		asked := m.memberID != ""
-		m.trouble = nil
 		m.memberID = cmp.Or(a.memberID, m.memberID)
 		if asked || a.memberID == "" {
 			return m.again(now, m.reason) // no broker does that, so it is not done at the pace of answers
@@ -132,16 +129,16 @@ func (m *membership) joined(now time.Time, a joinAnswer) []any {
 	case groupCoordinator:
 		return append(m.again(now, "the coordinator has moved"), actForgetCoordinator{})
 	case groupFail:
-		return m.fail(now, groupFailure("JoinGroup", m.by, a.code), false)
+		return m.fail(now, m.trouble, false)
 	case groupFatal:
-		return m.fail(now, groupFailure("JoinGroup", m.by, a.code), true)
+		return m.fail(now, m.trouble, true)
 	}
 	return m.again(now, m.reason)
 }
 
 // synced takes in the answer to a SyncGroup.
 func (m *membership) synced(now time.Time, code protocol.ErrorCode, err error) []any {
-	if m.trouble = err; err != nil {
+	if err != nil {
 		return append(m.again(now, "the coordinator did not answer"), actForgetCoordinator{})
 	}
 	if code == protocol.None {
@@ -149,7 +146,6 @@ func (m *membership) synced(now time.Time, code protocol.ErrorCode, err error) [
 		m.attempt, m.retryAt, m.reason, m.told = 0, time.Time{}, "", false
 		return []any{actTell{}, actApply{round: m.round}}
 	}
-	m.trouble = groupFailure("SyncGroup", m.by, code)
 	switch groupActionFor(syncActions, code) {
 	case groupReset:
 		m.memberID = ""
@@ -158,9 +154,9 @@ func (m *membership) synced(now time.Time, code protocol.ErrorCode, err error) [
 	case groupCoordinator:
 		return append(m.again(now, "the coordinator has moved"), actForgetCoordinator{})
 	case groupFail:
-		return m.fail(now, groupFailure("SyncGroup", m.by, code), false)
+		return m.fail(now, m.trouble, false)
 	case groupFatal:
-		return m.fail(now, groupFailure("SyncGroup", m.by, code), true)
+		return m.fail(now, m.trouble, true)
 	}
 	m.state = memberIdle
 	m.wantRejoin("a rebalance began before the last one ended")

@@ -106,7 +106,6 @@ func (c *Consumer) settleLookups(parts []lookup, refresh string, take func(l *lo
 	backoff := c.cfg.backoff()
 	out := &lookupResult{refresh: refresh, least: c.leastLevel()}
 	c.sub.mu.Lock()
-	now := time.Now()
 	for i := range parts {
 		l := &parts[i]
 		if l.void() {
@@ -116,7 +115,7 @@ func (c *Consumer) settleLookups(parts []lookup, refresh string, take func(l *lo
 		p.asking.asked = false
 		if take(l, out) {
 			p.asking.attempts++
-			p.asking.retryAt = now.Add(backoff.After(int(p.asking.attempts)))
+			p.asking.retryAt = time.Now().Add(backoff.After(int(p.asking.attempts)))
 		}
 	}
 	c.sub.mu.Unlock()
@@ -157,7 +156,7 @@ func (c *Consumer) lookUpCommitted(ctx context.Context, parts []lookup) {
 	if ctx.Err() != nil {
 		return
 	}
-	unanswered := &lookupFailure{err: errors.New("the coordinator left the partition out of its OffsetFetch answer")}
+	unanswered := &lookupFailure{errors.New("the coordinator left the partition out of its OffsetFetch answer")}
 	if err != nil {
 		unanswered.err = c.groupError("OffsetFetch", err)
 	}
@@ -174,7 +173,7 @@ func (c *Consumer) lookUpCommitted(ctx context.Context, parts []lookup) {
 			p.asking.last = unanswered
 			return true // an answer that is not there does not mean that nothing is committed
 		case a.code.Err() != nil:
-			refused := &lookupFailure{err: brokerError("OffsetFetch", fmt.Sprint(a.node), p.tp, a.code)}
+			refused := &lookupFailure{brokerError("OffsetFetch", fmt.Sprint(a.node), p.tp, a.code)}
 			if p.asking.last = refused; actionForCommitted(a.code) == committedFail {
 				c.sub.fail(p, refused.err)
 			}
@@ -223,7 +222,7 @@ func (c *Consumer) lookUpEnds(ctx context.Context, node int32, parts []lookup) {
 	if ctx.Err() != nil {
 		return
 	}
-	refresh, unanswered := "", &lookupFailure{err: fmt.Errorf("broker %d left the partition out of its ListOffsets answer", node)}
+	refresh, unanswered := "", &lookupFailure{fmt.Errorf("broker %d left the partition out of its ListOffsets answer", node)}
 	if err != nil {
 		refresh, unanswered.err = "ListOffsets failed: "+err.Error(), err
 	}
@@ -241,7 +240,7 @@ func (c *Consumer) lookUpEnds(ctx context.Context, node int32, parts []lookup) {
 			p.start = p.start.with(func(s *startAt) { s.reset = ResetLatest })
 			return false
 		}
-		refused := &lookupFailure{err: brokerError("ListOffsets", fmt.Sprint(node), p.tp, a.code)}
+		refused := &lookupFailure{brokerError("ListOffsets", fmt.Sprint(node), p.tp, a.code)}
 		p.asking.last = refused
 		switch action := actionForListOffsets(a.code); {
 		case action == offsetsNothing && l.reset.kind == resetByDuration:

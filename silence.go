@@ -55,12 +55,15 @@ func (w *silenceWatch) partitions(now time.Time) []logEvent {
 	meta := c.cluster.Metadata()
 	c.sub.mu.Lock()
 	defer c.sub.mu.Unlock()
+	if c.sub.budget.wasRefused() { // the application takes nothing, so that nothing is asked for
+		w.quiet = nil
+		return nil
+	}
 	var quiet map[*partition]time.Time
 	var first *partition
 	silent := 0
-	full := c.sub.budget.wasRefused() // the application takes nothing, so that nothing is asked for
 	for _, p := range c.sub.partitions {
-		if full || !p.awaited() || !exists(meta, p.tp) || now.Sub(c.fetcher.heard(p)) < silenceTick+c.cfg.fetchMaxWait {
+		if !p.awaited() || !exists(meta, p.tp) || now.Sub(c.fetcher.heard(p)) < silenceTick+c.cfg.fetchMaxWait {
 			continue
 		}
 		since, ok := w.quiet[p]

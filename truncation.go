@@ -63,18 +63,18 @@ func (c *Consumer) validate(ctx context.Context, node int32, parts []lookup) {
 	if ctx.Err() != nil {
 		return
 	}
-	refresh, unanswered := "", &lookupFailure{err}
+	refresh, unanswered := "", &lookupFailure{fmt.Errorf("broker %d left the partition out of its OffsetForLeaderEpoch answer", node)}
 	if err != nil {
-		refresh = "OffsetForLeaderEpoch failed: " + err.Error()
+		refresh, unanswered.err = "OffsetForLeaderEpoch failed: "+err.Error(), err
 	}
 	c.settleLookups(parts, refresh, func(l *lookup, out *lookupResult) bool {
 		end, ok := ends[l.p.tp]
-		l.p.asking.last = nil
-		if !ok && err != nil {
+		if !ok {
 			l.p.asking.last = unanswered
+			return true
 		}
-		if !ok || l.p.fetch.offset != l.offset || l.p.fetch.leaderEpoch != l.leaderEpoch {
-			return !ok // something has changed: asked again with what holds now
+		if l.p.fetch.offset != l.offset || l.p.fetch.leaderEpoch != l.leaderEpoch {
+			return false // something has changed: asked again with what holds now
 		}
 		if end.code == protocol.None {
 			out.events = append(out.events, c.validated(l, end)...)
